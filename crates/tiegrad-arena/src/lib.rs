@@ -1,0 +1,1 @@
+//! The parameter arena of tiegrad: ParamId, Params, gradients, Shape.

@@ -1,0 +1,1 @@
+//! The tape of tiegrad: Tape, Graph, Var, ops and their rules.

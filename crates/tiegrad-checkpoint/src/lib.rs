@@ -1,0 +1,1 @@
+//! Checkpoints of tiegrad in the safetensors format.

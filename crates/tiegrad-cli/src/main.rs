@@ -1,0 +1,2 @@
+//! The `tiegrad` program.
+fn main() {}

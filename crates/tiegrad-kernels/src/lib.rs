@@ -1,0 +1,1 @@
+//! Numbers on slices for tiegrad: matmul, elementwise, reductions, normalization, attention, threads.

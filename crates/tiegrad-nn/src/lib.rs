@@ -1,0 +1,1 @@
+//! The module tree, layers and initializers of tiegrad.

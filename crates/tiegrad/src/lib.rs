@@ -1,0 +1,1 @@
+//! A CPU engine for training neural networks in which ties cannot break.
