@@ -1,0 +1,366 @@
+//! The arena.
+
+use std::fmt;
+use std::panic::Location;
+
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, Data, Dimension};
+use tiegrad_kernels::scalar::Scalar;
+
+use crate::error::ArenaError;
+use crate::grads::Grads;
+use crate::id::ParamId;
+use crate::places;
+use crate::shape::Shape;
+use crate::show::Show;
+use crate::values::{ParamInfo, Values};
+
+/// The parameters of networks, values and gradients. Layers hold [`ParamId`]s into it.
+///
+/// `clone` and [`cast`](Self::cast) keep ids valid (and copy no gradients), so that the same network runs under a copy: moving
+/// averages, target networks, gradient checks in `f64`. What two copies insert afterwards is foreign to each other.
+///
+/// ```
+/// use ndarray::arr2;
+/// use tiegrad_arena::Params;
+///
+/// let mut params = Params::<f32>::new();
+/// let id = params.insert(&arr2(&[[1.0, 2.0], [3.0, 4.0]]))?;
+/// params.value_mut(id)?[[0, 0]] = 5.0;
+/// let precise = params.cast::<f64>();
+/// assert_eq!(precise.value(id)?, arr2(&[[5.0, 2.0], [3.0, 4.0]]).into_dyn());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Params<T> {
+    values: Values<T>,
+    grads: Grads<T>,
+}
+
+impl<T: Scalar> Params<T> {
+    /// An empty arena; allocates nothing.
+    pub fn new() -> Self {
+        Self {
+            values: Values::new(),
+            grads: Grads::default(),
+        }
+    }
+
+    /// An empty arena with room for `elements` values in one piece (each parameter is padded to a multiple of 16).
+    pub fn with_capacity(elements: usize) -> Self {
+        let mut params = Self::new();
+        params.reserve(elements);
+        params
+    }
+
+    /// Makes room for `elements` more values.
+    pub fn reserve(&mut self, elements: usize) {
+        self.values.slab.reserve(elements);
+    }
+
+    /// Inserts a parameter whose values `fill` writes, row-major; they start as zeros. Amortized O(elements).
+    ///
+    /// Never fails: an arena that is full gives [`ParamId::DEAD`], whose use is a typed error. Where sizes come from outside,
+    /// use [`try_insert_with`](Self::try_insert_with).
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Shape};
+    ///
+    /// let mut params = Params::<f32>::new();
+    /// let id = params.insert_with(Shape::new(&[2, 2])?, |w| w[3] = 1.0);
+    /// assert_eq!(params.as_slice(id)?, [0.0, 0.0, 0.0, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn insert_with(&mut self, shape: Shape, fill: impl FnOnce(&mut [T])) -> ParamId {
+        self.try_insert_with(shape, fill).unwrap_or(ParamId::DEAD)
+    }
+
+    /// [`insert_with`](Self::insert_with) that says why it could not.
+    ///
+    /// # Errors
+    /// [`ArenaError::Full`], [`ArenaError::Memory`].
+    #[track_caller]
+    pub fn try_insert_with(
+        &mut self,
+        shape: Shape,
+        fill: impl FnOnce(&mut [T]),
+    ) -> Result<ParamId, ArenaError> {
+        self.values.insert(shape, Location::caller(), fill)
+    }
+
+    /// Inserts a copy of an array, in row-major order whatever its strides.
+    ///
+    /// # Errors
+    /// [`ArenaError::BadShape`] for more than 8 dimensions, [`ArenaError::Full`], [`ArenaError::Memory`].
+    #[track_caller]
+    pub fn insert<S, D>(&mut self, value: &ArrayBase<S, D>) -> Result<ParamId, ArenaError>
+    where
+        S: Data<Elem = T>,
+        D: Dimension,
+    {
+        let shape = Shape::new(value.shape())?;
+        self.try_insert_with(shape, |slice| match value.as_slice() {
+            Some(values) => slice.copy_from_slice(values),
+            None => slice
+                .iter_mut()
+                .zip(value.iter())
+                .for_each(|(to, &from)| *to = from),
+        })
+    }
+
+    /// Removes a parameter and returns its value. Its slot and its memory may be used by later insertions; its id is
+    /// stale from now on.
+    ///
+    /// # Errors
+    /// [`ArenaError::Stale`], [`ArenaError::Foreign`] or [`ArenaError::Dead`], as for every use of an id.
+    pub fn remove(&mut self, id: ParamId) -> Result<ArrayD<T>, ArenaError> {
+        let value = self.value(id)?.into_owned();
+        self.values.remove(id)?;
+        self.follow();
+        Ok(value)
+    }
+
+    /// Closes the holes that removals have left and lays the parameters out in slot order. Ids, values and gradients
+    /// stay. O(elements); needs the memory of both layouts for the moment.
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Shape};
+    ///
+    /// let mut params = Params::<f32>::new();
+    /// let [a, b] = [1.0, 2.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// params.remove(a)?;
+    /// params.compact();
+    /// assert_eq!(params.values().slot(b)?.offset, 0);
+    /// assert_eq!(params.as_slice(b)?, [2.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compact(&mut self) {
+        self.values.compact();
+        self.follow();
+    }
+
+    /// Whether the id is of a parameter that is here.
+    #[inline]
+    pub fn contains(&self, id: ParamId) -> bool {
+        self.values
+            .slots
+            .get(id.index())
+            .is_some_and(|slot| slot.id == Some(id))
+    }
+
+    /// How many parameters there are (tied ones are one).
+    pub fn len(&self) -> usize {
+        self.values.live()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many elements the parameters have together.
+    pub fn num_elements(&self) -> usize {
+        self.values.elements()
+    }
+
+    /// The ids of all parameters, in slot order.
+    pub fn ids(&self) -> impl Iterator<Item = ParamId> + Clone + '_ {
+        self.values.slots.iter().filter_map(|slot| slot.id)
+    }
+
+    /// What is known about a parameter.
+    ///
+    /// # Errors
+    /// [`ArenaError::Stale`], [`ArenaError::Foreign`] or [`ArenaError::Dead`].
+    #[inline]
+    pub fn info(&self, id: ParamId) -> Result<&ParamInfo, ArenaError> {
+        self.values.slot(id).map(|slot| &slot.info)
+    }
+
+    /// Whether training should change the parameter.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    pub fn requires_grad(&self, id: ParamId) -> Result<bool, ArenaError> {
+        self.info(id).map(|info| info.requires_grad)
+    }
+
+    /// Freezes a parameter (`false`) or thaws it (`true`). A gradient that is there already stays.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    pub fn set_requires_grad(
+        &mut self,
+        id: ParamId,
+        requires_grad: bool,
+    ) -> Result<(), ArenaError> {
+        self.values.set_requires_grad(id, requires_grad)
+    }
+
+    /// The value of a parameter, not copied.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    pub fn value(&self, id: ParamId) -> Result<ArrayViewD<'_, T>, ArenaError> {
+        self.values.view(id)
+    }
+
+    /// The value of a parameter, to be changed.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    pub fn value_mut(&mut self, id: ParamId) -> Result<ArrayViewMutD<'_, T>, ArenaError> {
+        self.values.view_mut(id)
+    }
+
+    /// The gradient of a parameter, not copied: `None` until a backward pass has reached it.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    pub fn grad(&self, id: ParamId) -> Result<Option<ArrayViewD<'_, T>>, ArenaError> {
+        let shape = &self.info(id)?.shape;
+        self.grads
+            .slice(id)
+            .map(|grad| places::view(id, shape, grad))
+            .transpose()
+    }
+
+    /// As [`grad`](Self::grad), to be changed.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    pub fn grad_mut(&mut self, id: ParamId) -> Result<Option<ArrayViewMutD<'_, T>>, ArenaError> {
+        let shape = self.info(id)?.shape;
+        self.grads
+            .slice_mut(id)
+            .map(|grad| places::view_mut(id, &shape, grad))
+            .transpose()
+    }
+
+    /// The value of a parameter, row-major.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    #[inline]
+    pub fn as_slice(&self, id: ParamId) -> Result<&[T], ArenaError> {
+        self.values.slice(id)
+    }
+
+    /// As [`as_slice`](Self::as_slice), to be changed.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    #[inline]
+    pub fn as_mut_slice(&mut self, id: ParamId) -> Result<&mut [T], ArenaError> {
+        self.values.slice_mut(id)
+    }
+
+    /// The gradient of a parameter, row-major: `None` until a backward pass has reached it.
+    ///
+    /// # Errors
+    /// As [`info`](Self::info).
+    #[inline]
+    pub fn grad_slice(&self, id: ParamId) -> Result<Option<&[T]>, ArenaError> {
+        self.info(id)?;
+        Ok(self.grads.slice(id))
+    }
+
+    /// The same parameters under the same ids in another scalar type (of a dual number, the real part). Gradients are not
+    /// copied. O(elements).
+    pub fn cast<U: Scalar>(&self) -> Params<U> {
+        Params {
+            values: self.values.cast(),
+            grads: Grads::default(),
+        }
+    }
+
+    /// Makes every gradient `None`. O(1): the bytes stay, and the next backward pass overwrites them.
+    #[inline]
+    pub fn zero_grad(&mut self) {
+        self.grads.zero_grad();
+    }
+
+    /// Prints a parameter: shape, type, whether it is trained, values (or why the id is of none).
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Shape};
+    ///
+    /// let mut params = Params::<f32>::new();
+    /// let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// assert_eq!(params.show(id).to_string(), "Parameter([2], float32, requires_grad=true)\n[0.5, 0.5]");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn show(&self, id: ParamId) -> Show<'_, T> {
+        Show {
+            values: &self.values,
+            id,
+        }
+    }
+
+    /// The values: what forward passes read.
+    #[inline]
+    pub fn values(&self) -> &Values<T> {
+        &self.values
+    }
+
+    /// The gradients.
+    #[inline]
+    pub fn grads(&self) -> &Grads<T> {
+        &self.grads
+    }
+
+    /// Values, shared, and gradients, exclusively: what a recording tape borrows. Gradients that were laid out before are laid
+    /// out as the values are.
+    #[inline]
+    pub fn split(&mut self) -> (&Values<T>, &mut Grads<T>) {
+        let (values, grads) = self.split_mut();
+        (values, grads)
+    }
+
+    /// Values and gradients, both exclusively: what an optimizer borrows. Gradients that were laid out before are laid out as
+    /// the values are.
+    #[inline]
+    pub fn split_mut(&mut self) -> (&mut Values<T>, &mut Grads<T>) {
+        self.follow();
+        (&mut self.values, &mut self.grads)
+    }
+
+    /// The number that stands for where everything lies. It changes whenever an offset may have changed (insert, remove,
+    /// compact) and is the same in a copy until one of the two changes; no two different layouts share one.
+    #[inline]
+    pub fn layout(&self) -> u64 {
+        self.values.layout()
+    }
+
+    /// Keeps gradients that are there where the values are. Allocates none.
+    #[inline]
+    fn follow(&mut self) {
+        if self.grads.is_laid_out() {
+            self.grads.prepare(&self.values);
+        }
+    }
+}
+
+impl<T: Scalar> Clone for Params<T> {
+    fn clone(&self) -> Self {
+        Self {
+            values: self.values.clone(),
+            grads: Grads::default(),
+        }
+    }
+}
+
+impl<T: Scalar> Default for Params<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar> fmt::Debug for Params<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Params")
+            .field("dtype", &T::DTYPE.name())
+            .field("len", &self.len())
+            .field("num_elements", &self.num_elements())
+            .finish_non_exhaustive()
+    }
+}

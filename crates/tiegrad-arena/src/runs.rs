@@ -1,0 +1,81 @@
+//! Passes over touched slots as few long stretches of the slab.
+
+use std::ops::Range;
+
+use crate::id::ParamId;
+use crate::places::{self, Place};
+
+/// A stretch of the slabs that belongs to touched, selected parameters only.
+///
+/// Values, gradients and optimizer state have it at the same elements. See [`Grads::runs`](crate::Grads::runs).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Run {
+    /// Its elements, padding included: a multiple of 16 of them.
+    pub range: Range<usize>,
+    /// The slots that lie in it, one behind the other, all live.
+    pub slots: Range<usize>,
+}
+
+/// The iterator that [`Grads::runs`](crate::Grads::runs) returns; it allocates nothing.
+#[derive(Clone, Debug)]
+pub struct Runs<'a, F> {
+    places: &'a [Place],
+    marks: &'a [u32],
+    epoch: u32,
+    keep: F,
+    next: usize,
+}
+
+impl<'a, F: FnMut(ParamId) -> bool> Runs<'a, F> {
+    pub(crate) fn new(places: &'a [Place], marks: &'a [u32], epoch: u32, keep: F) -> Self {
+        Self {
+            places,
+            marks,
+            epoch,
+            keep,
+            next: 0,
+        }
+    }
+
+    /// Start and padded end of slot `index`, if it is touched and selected.
+    #[inline]
+    fn wanted(&mut self, index: usize) -> Option<Range<usize>> {
+        let place = self.places.get(index)?;
+        let touched = self.marks.get(index) == Some(&self.epoch);
+        (touched && place.id.is_some_and(&mut self.keep))
+            .then(|| place.offset..place.offset + places::padded(place.shape.len()))
+    }
+}
+
+impl<F: FnMut(ParamId) -> bool> Iterator for Runs<'_, F> {
+    type Item = Run;
+
+    #[inline]
+    fn next(&mut self) -> Option<Run> {
+        let (start, mut range) = loop {
+            let index = self.next;
+            if index >= self.places.len() {
+                return None;
+            }
+            self.next += 1;
+            if let Some(range) = self.wanted(index) {
+                break (index, range);
+            }
+        };
+        // A slot that does not lie right behind the last one starts a run of its own, at the next call.
+        while self
+            .places
+            .get(self.next)
+            .is_some_and(|place| place.offset == range.end)
+            && let Some(more) = self.wanted(self.next)
+        {
+            range.end = more.end;
+            self.next += 1;
+        }
+        Some(Run {
+            range,
+            slots: start..self.next,
+        })
+    }
+}
