@@ -287,3 +287,25 @@ impl<T: Scalar> Default for Grads<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Params, Shape};
+
+    #[test]
+    fn the_epoch_wraps_and_no_old_mark_looks_fresh() {
+        let mut params = Params::<f32>::new();
+        params.insert_with(Shape::SCALAR, |_| {});
+        params.insert_with(Shape::SCALAR, |_| {});
+        let mut grads = Grads::new(params.values());
+        grads.touch(0); // under epoch 1, the one that comes again
+        grads.epoch = u32::MAX;
+        grads.touch(1);
+        assert!(!grads.is_touched(0) && grads.is_touched(1));
+        grads.zero_grad();
+        assert_eq!(grads.epoch, 1);
+        assert!(!grads.is_touched(0) && !grads.is_touched(1));
+        assert!(!grads.touch(0) && grads.touch(0));
+    }
+}

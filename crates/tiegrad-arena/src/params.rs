@@ -77,7 +77,7 @@ impl<T: Scalar> Params<T> {
     /// [`insert_with`](Self::insert_with) that says why it could not.
     ///
     /// # Errors
-    /// [`ArenaError::Full`], [`ArenaError::Memory`].
+    /// [`ArenaError::Full`], [`ArenaError::Memory`], [`ArenaError::TooManyArenas`].
     #[track_caller]
     pub fn try_insert_with(
         &mut self,
@@ -346,6 +346,12 @@ impl<T: Scalar> Clone for Params<T> {
             values: self.values.clone(),
             grads: Grads::default(),
         }
+    }
+
+    /// Copies into the memory that is there (a target network that is brought up to date). Gradients become `None`.
+    fn clone_from(&mut self, source: &Self) {
+        self.values.clone_from(&source.values);
+        self.grads.zero_grad();
     }
 }
 

@@ -68,6 +68,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// The parameter in it, or the one that was removed last.
+    #[inline]
+    pub fn info(&self) -> &ParamInfo {
+        &self.info
+    }
+
     /// Its elements within the slab. Means nothing for a slot whose `id` is `None`.
     #[inline]
     pub fn range(&self) -> Range<usize> {
@@ -230,14 +236,13 @@ impl<T: Scalar> Values<T> {
         fill: impl FnOnce(&mut [T]),
     ) -> Result<ParamId, ArenaError> {
         let index = self.free.last().copied().unwrap_or(self.slots.len());
-        let full = ArenaError::Full {
-            slots: ParamId::MAX_SLOTS,
-        };
         if index >= ParamId::MAX_SLOTS {
-            return Err(full);
+            return Err(ArenaError::Full {
+                slots: ParamId::MAX_SLOTS,
+            });
         }
         if self.tag == 0 {
-            self.tag = draw_tag().ok_or(full)?;
+            self.tag = draw_tag()?;
         }
 
         let span = places::padded(shape.len());
@@ -371,6 +376,12 @@ impl<T: Scalar> Clone for Values<T> {
     fn clone(&self) -> Self {
         self.with_slab(self.slab.clone())
     }
+
+    fn clone_from(&mut self, source: &Self) {
+        let mut slab = std::mem::take(&mut self.slab);
+        slab.clone_from(&source.slab);
+        *self = source.with_slab(slab);
+    }
 }
 
 impl<T: Scalar> fmt::Debug for Values<T> {
@@ -383,17 +394,57 @@ impl<T: Scalar> fmt::Debug for Values<T> {
     }
 }
 
-/// The next arena's tag; `None` when all 28 bits have been used.
-fn draw_tag() -> Option<u32> {
+/// The next arena's tag.
+fn draw_tag() -> Result<u32, ArenaError> {
     static LAST: AtomicU32 = AtomicU32::new(0);
-    let next = |last: u32| (last < ParamId::MAX_TAG).then_some(last + 1);
-    LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+    let drawn = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, tag_after);
+    drawn
         .ok()
-        .map(|last| last + 1)
+        .and_then(tag_after)
+        .ok_or(ArenaError::TooManyArenas)
+}
+
+/// `None` when all 28 bits have been used: tags do not come again.
+fn tag_after(last: u32) -> Option<u32> {
+    (last < ParamId::MAX_TAG).then_some(last + 1)
 }
 
 /// A number no layout has had yet.
 fn draw_layout() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arena_without_slots_is_full() {
+        let mut values = Values::<f32>::new();
+        // 16 million insertions would show the same.
+        values.free.push(ParamId::MAX_SLOTS);
+        let error = values
+            .insert(Shape::SCALAR, Location::caller(), |_| {})
+            .unwrap_err();
+        assert_eq!(
+            error,
+            ArenaError::Full {
+                slots: ParamId::MAX_SLOTS
+            }
+        );
+        assert_eq!(
+            error.to_string(),
+            "the arena is full: all of its 16777215 slots have been used"
+        );
+        assert_eq!(values.slab.len(), 0);
+    }
+
+    #[test]
+    fn tags_end_and_do_not_wrap() {
+        assert_eq!(tag_after(0), Some(1));
+        assert_eq!(tag_after(ParamId::MAX_TAG - 1), Some(ParamId::MAX_TAG));
+        assert_eq!(tag_after(ParamId::MAX_TAG), None);
+        assert!(!ParamId::from_parts(0, 1, ParamId::MAX_TAG).is_dead());
+    }
 }
