@@ -6,7 +6,7 @@ use tiegrad_kernels::buffer::OutOfMemory;
 
 use crate::id::ParamId;
 use crate::shape::{Shape, ShapeError};
-use crate::values::ParamInfo;
+use crate::slot::ParamInfo;
 
 /// Why an arena did not do what it was asked.
 ///

@@ -1,5 +1,7 @@
 //! What a user of the arena relies on, one test per promise.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // also in the helpers of tests
+
 use std::collections::HashSet;
 
 use ndarray::{Array, Array2, ArrayD, IxDyn, arr0, arr1, arr2};

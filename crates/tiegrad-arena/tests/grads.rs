@@ -1,5 +1,7 @@
 //! Gradients, runs and optimizer state.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // also in the helpers of tests
+
 use ndarray::{arr1, arr2};
 use tiegrad_arena::{ArenaError, Grads, ParamId, Params, Selection, Shape, State, Values};
 

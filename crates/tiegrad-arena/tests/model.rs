@@ -1,6 +1,8 @@
 //! Several arenas, copies of each other or not, against hash maps: every id ever given is looked up in all of them after
 //! every operation, and gradients, optimizer state and layouts are compared with what the maps say.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // also in the helpers of tests
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
