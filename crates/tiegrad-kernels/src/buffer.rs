@@ -353,6 +353,33 @@ impl<T: PartialEq> PartialEq for AlignedBuf<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Any run of operations leaves what a `Vec` would hold, aligned.
+        #[test]
+        fn behaves_as_a_vec(ops in prop::collection::vec((0..6_u8, 0..3000_usize), 0..40)) {
+            let mut v: Vec<f64> = Vec::new();
+            let mut b = AlignedBuf::<f64>::new();
+            for (op, n) in ops {
+                match op {
+                    0 => { v.resize(n, 0.0); b.resize_zeroed(n) }
+                    1 => {
+                        let x: Vec<f64> = (0..n).map(|i| (i + v.len()) as f64).collect();
+                        v.extend_from_slice(&x);
+                        b.extend_from_slice(&x);
+                    }
+                    2 => b.reserve(n),
+                    3 => { v.truncate(n); b.truncate(n) }
+                    4 => { let mut copy = AlignedBuf::zeroed(n); copy.clone_from(&b); b = copy }
+                    _ => b = b.clone(),
+                }
+                prop_assert_eq!(&*b, &v[..]);
+                prop_assert!(aligned(&b));
+                prop_assert!(b.capacity() >= b.len());
+            }
+        }
+    }
 
     fn aligned<T>(buf: &AlignedBuf<T>) -> bool {
         buf.as_ptr().addr().is_multiple_of(ALIGN)
