@@ -14,12 +14,13 @@ Examples:
   tiegrad inspect runs/book-1                  what a run's checkpoint holds";
 
 const TRAIN_NOTES: &str = "\
-Defaults are nanoGPT's CPU setting; without --text, those of the built-in job (a shorter run).
+Defaults are nanoGPT's CPU setting; without --text, those of the job on the built-in text.
 --min-lr is a tenth of --learning-rate, --lr-decay-iters is --max-iters, unless given.
 
-The run folder holds checkpoint.safetensors (written at every evaluation, at the end, and on Ctrl-C), metrics.jsonl
-(one JSON object a line) and loss.svg. Losses are in nats per character. Progress goes to stderr, results to stdout.
-The same seed gives the same bits for any number of threads, stopped and resumed or not.
+The run folder holds checkpoint.safetensors (written at every evaluation, at the end, and on
+Ctrl-C), metrics.jsonl (one JSON object a line) and loss.svg. Losses are in nats per character.
+Progress goes to stderr, results to stdout. The same seed gives the same bits for any number of
+threads, stopped and resumed or not.
 
 Examples:
   tiegrad train --text book.txt
@@ -62,11 +63,11 @@ pub(crate) enum Command {
 /// Flags of `train`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TrainArgs {
-    /// UTF-8 text to train on: the first 90 % of its characters train, the rest validates [default: a built-in text]
+    /// UTF-8 text: the first 90 % trains, the rest validates [default: a built-in text]
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub(crate) text: Option<PathBuf>,
 
-    /// Run folder to create [default: runs/NAME-N, the first N that is free]
+    /// Run folder to create [default: runs/NAME-N with the next N]
     #[arg(
         long,
         value_name = "DIR",
@@ -75,12 +76,17 @@ pub(crate) struct TrainArgs {
     )]
     pub(crate) out: Option<PathBuf>,
 
-    /// Go on with this run; its settings are kept, and only --max-iters and --threads may differ
+    /// Go on with this run, whose settings stay; only --max-iters and --threads may differ
     #[arg(long, value_name = "RUN", help_heading = "Run")]
     pub(crate) resume: Option<PathBuf>,
 
     /// Threads to compute with; the results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Run"
+    )]
     pub(crate) threads: Option<usize>,
 
     #[command(flatten)]
@@ -91,21 +97,42 @@ pub(crate) struct TrainArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Settings {
     /// Transformer blocks [default: 4]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
     pub(crate) n_layer: Option<usize>,
     /// Attention heads [default: 4]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
     pub(crate) n_head: Option<usize>,
     /// Width, a multiple of the number of heads [default: 128]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
     pub(crate) n_embd: Option<usize>,
     /// Characters the model sees at once [default: 64]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
     pub(crate) block_size: Option<usize>,
     /// Dropout probability [default: 0]
     #[arg(
         long,
         value_name = "P",
+        allow_negative_numbers = true,
         help_heading = "Model",
         allow_negative_numbers = true
     )]
@@ -115,28 +142,59 @@ pub(crate) struct Settings {
     pub(crate) untied: bool,
 
     /// Blocks in a batch [default: 12]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub(crate) batch_size: Option<usize>,
     /// Steps to train [default: 2000; 1000 for the built-in text]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub(crate) max_iters: Option<u64>,
     /// Steps between two evaluations, each followed by a checkpoint [default: 250]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub(crate) eval_interval: Option<u64>,
     /// Batches an evaluation averages over, for each part of the text [default: 20]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub(crate) eval_iters: Option<u64>,
     /// Steps between two lines of training loss in the metrics [default: 10]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub(crate) log_interval: Option<u64>,
     /// Seed of everything random [default: 1337]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub(crate) seed: Option<u64>,
 
     /// Learning rate after the warm-up [default: 1e-3]
     #[arg(
         long,
         value_name = "X",
+        allow_negative_numbers = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -145,20 +203,32 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
+        allow_negative_numbers = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
     pub(crate) min_lr: Option<f64>,
     /// Steps of linear warm-up [default: 100]
-    #[arg(long, value_name = "N", help_heading = "Optimizer (AdamW)")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Optimizer (AdamW)"
+    )]
     pub(crate) warmup_iters: Option<u64>,
     /// Step at which the cosine reaches --min-lr [default: --max-iters]
-    #[arg(long, value_name = "N", help_heading = "Optimizer (AdamW)")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Optimizer (AdamW)"
+    )]
     pub(crate) lr_decay_iters: Option<u64>,
     /// Decay of the mean of the gradients [default: 0.9]
     #[arg(
         long,
         value_name = "X",
+        allow_negative_numbers = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -167,6 +237,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
+        allow_negative_numbers = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -175,6 +246,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
+        allow_negative_numbers = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -183,6 +255,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
+        allow_negative_numbers = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -198,27 +271,48 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) start: Option<String>,
     /// Texts to generate
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 1
+    )]
     pub(crate) num_samples: u64,
     /// Characters to add to each
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 500
+    )]
     pub(crate) max_new_tokens: u64,
-    /// Below 1 is more predictable, above more random, 0 always takes the likeliest character
+    /// Randomness: 1 as the model says, 0 always the likeliest character
     #[arg(
         long,
         value_name = "X",
+        allow_negative_numbers = true,
         default_value_t = 0.8,
         allow_negative_numbers = true
     )]
     pub(crate) temperature: f64,
-    /// Choose among the K likeliest characters only, 0 for no limit
-    #[arg(long, value_name = "K", default_value_t = 200)]
+    /// Choose among the K likeliest characters, 0 for no limit
+    #[arg(
+        long,
+        value_name = "K",
+        allow_negative_numbers = true,
+        default_value_t = 200
+    )]
     pub(crate) top_k: usize,
     /// Seed of the choices
-    #[arg(long, value_name = "N", default_value_t = 1337)]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 1337
+    )]
     pub(crate) seed: u64,
     /// Threads to compute with [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
 }
 

@@ -59,6 +59,9 @@ impl Output {
 
 /// Prints one line to stderr. Nobody can be told if that fails.
 pub(crate) fn note(text: &str) {
+    #[cfg(test)]
+    eprintln!("{text}"); // shown by the test harness when a test fails
+    #[cfg(not(test))]
     let _ = writeln!(io::stderr(), "{text}");
 }
 

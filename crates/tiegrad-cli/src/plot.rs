@@ -118,7 +118,7 @@ fn draw(
     area.fill(&WHITE)?;
     let (low, high) = curves.range(marks);
     let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 20).into_font().color(&INK))
+        .caption(title, ("sans-serif", 22).into_font().color(&INK))
         .margin(16)
         .margin_right(28)
         .x_label_area_size(46)
@@ -135,8 +135,8 @@ fn draw(
         .y_label_formatter(&|y| format!("{y:.1}"))
         .x_desc("iteration")
         .y_desc("loss (nats per character)")
-        .label_style(("sans-serif", 14).into_font().color(&INK))
-        .axis_desc_style(("sans-serif", 15).into_font().color(&INK))
+        .label_style(("sans-serif", 16).into_font().color(&INK))
+        .axis_desc_style(("sans-serif", 17).into_font().color(&INK))
         .draw()?;
 
     for (name, y) in [
@@ -149,7 +149,7 @@ fn draw(
             5,
             MARK.stroke_width(1),
         ))?;
-        let style = ("sans-serif", 14)
+        let style = ("sans-serif", 16)
             .into_font()
             .color(&MARK)
             .pos(Pos::new(HPos::Right, VPos::Bottom));
@@ -157,10 +157,14 @@ fn draw(
             EmptyElement::at((end, y)) + Text::new(format!("{name} {y:.2}"), (-6, -4), style);
         chart.plotting_area().draw(&label)?;
     }
-    chart.draw_series(LineSeries::new(
-        curves.steps.iter().copied(),
-        TRAIN.mix(0.3).stroke_width(1),
-    ))?;
+    let faint = TRAIN.mix(0.4);
+    chart
+        .draw_series(LineSeries::new(
+            curves.steps.iter().copied(),
+            faint.stroke_width(1),
+        ))?
+        .label("single batches")
+        .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], faint.stroke_width(1)));
     for (name, points, color) in [
         ("train", &curves.train, TRAIN),
         ("validation", &curves.validation, VALIDATION),
@@ -189,7 +193,7 @@ fn draw(
         .legend_area_size(30)
         .background_style(WHITE.mix(0.85))
         .border_style(GRID)
-        .label_font(("sans-serif", 15).into_font().color(&INK))
+        .label_font(("sans-serif", 17).into_font().color(&INK))
         .draw()?;
     area.present()?;
     Ok(())
@@ -248,6 +252,7 @@ mod tests {
         for label in [
             "cicero-1",
             "iteration",
+            "single batches",
             "unigram entropy 2.94",
             "bigram entropy 2.37",
             "train 1.50",

@@ -157,6 +157,7 @@ impl Place {
             };
             match fs::rename(&staging.path, &path) {
                 Ok(()) => {
+                    staging.named = true;
                     sync_dir(parent);
                     let lock = match staging.lock.take() {
                         Some(file) => Some(file),
@@ -176,6 +177,8 @@ impl Place {
 struct Staging {
     path: PathBuf,
     lock: Option<File>,
+    /// Whether the folder has got its name, so that what is at `path` now, if anything, is somebody else's.
+    named: bool,
 }
 
 impl Staging {
@@ -193,6 +196,7 @@ impl Staging {
                     return Ok(Staging {
                         lock: lock(&path)?,
                         path,
+                        named: false,
                     });
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
@@ -208,8 +212,10 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        self.lock = None;
-        let _ = fs::remove_dir_all(&self.path); // fails where the folder has got its name: as it should
+        if !self.named {
+            self.lock = None;
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 

@@ -117,14 +117,14 @@ impl Corpus {
         let mut train = vocabulary.encode(text)?;
         let cut = train.len() - train.len().div_ceil(10);
         let validation = train.split_off(cut);
-        for (part, tokens) in [("training", &train), ("validation", &validation)] {
-            if tokens.len() <= block_size {
-                return Err(Error::failed(format!(
-                    "{source}: the text is too short: its {part} part has {} characters, a block of {block_size} needs {} (take a longer text or a smaller --block-size)",
-                    tokens.len(),
-                    block_size + 1,
-                )));
-            }
+        // the training part is never the shorter one, except in a text of one character, which this refuses too
+        if validation.len() <= block_size {
+            return Err(Error::failed(format!(
+                "{source}: the text is too short: of its {} characters {} validate, and a block of {block_size} needs {} (take a longer text or a smaller --block-size)",
+                train.len() + validation.len(),
+                validation.len(),
+                block_size + 1,
+            )));
         }
         Ok(Corpus {
             vocabulary,
@@ -219,10 +219,12 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("validation part has 10 characters, a block of 10 needs 11"),
+            error.contains("of its 100 characters 10 validate, and a block of 10 needs 11"),
             "{error}"
         );
-        assert!(Corpus::new(&Source::BuiltIn, "", 1).is_err());
+        for tiny in ["", "a", "ab"] {
+            assert!(Corpus::new(&Source::BuiltIn, tiny, 1).is_err());
+        }
     }
 
     #[test]
