@@ -132,7 +132,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "P",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         help_heading = "Model",
         allow_negative_numbers = true
     )]
@@ -194,7 +194,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -203,7 +203,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -228,7 +228,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -237,7 +237,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -246,7 +246,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -255,7 +255,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "X",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         help_heading = "Optimizer (AdamW)",
         allow_negative_numbers = true
     )]
@@ -290,7 +290,7 @@ pub(crate) struct SampleArgs {
     #[arg(
         long,
         value_name = "X",
-        allow_negative_numbers = true,
+        allow_hyphen_values = true,
         default_value_t = 0.8,
         allow_negative_numbers = true
     )]

@@ -90,7 +90,7 @@ pub(crate) fn usage_from_clap(error: &clap::Error) -> Error {
 }
 
 /// The system's words without Rust's `(os error 2)`.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_lowercase(),

@@ -1,7 +1,7 @@
 //! The `tiegrad` program: trains character-level GPTs with tied embeddings, samples from them, and shows what their
 //! checkpoints hold.
 //!
-//! The way through the files: [`args`] is the command line, [`train`] and [`sample`] are the commands, [`trainer`] is the training
+//! The way through the files: [`args`] is the command line, [`mod@train`] and [`sample`] are the commands, [`trainer`] is the training
 //! loop, [`engine`] the seam to the library. The rest is one concern a file.
 
 mod args;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reason};
 
 /// Where results go.
 pub(crate) struct Output {
@@ -47,7 +47,9 @@ impl Output {
                 self.closed = true;
                 Ok(())
             }
-            other => other.map_err(|e| Error::failed(format!("cannot write to stdout ({e})"))),
+            other => {
+                other.map_err(|e| Error::failed(format!("cannot write to stdout ({})", reason(&e))))
+            }
         }
     }
 

@@ -181,9 +181,9 @@ fn speed(tokens_per_s: f64) -> String {
 
 fn style(colors: bool) -> ProgressStyle {
     let bar = if colors {
-        "{bar:24.green/white.dim}"
+        "{wide_bar:.green/white.dim}"
     } else {
-        "{bar:24}"
+        "{wide_bar}"
     };
     let template = format!("{bar} {{pos}}/{{len}}  {{msg}}, {{eta}} left");
     ProgressStyle::with_template(&template)
@@ -241,8 +241,10 @@ mod tests {
             bar.finish();
         }
         assert!(
-            ProgressStyle::with_template("{bar:24.green/white.dim} {pos}/{len}  {msg}, {eta} left")
-                .is_ok()
+            ProgressStyle::with_template(
+                "{wide_bar:.green/white.dim} {pos}/{len}  {msg}, {eta} left"
+            )
+            .is_ok()
         );
     }
 }

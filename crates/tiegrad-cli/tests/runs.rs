@@ -14,8 +14,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A model so small that a run takes a moment.
-const SMALL: &str = "--n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 4 --eval-interval 10 --eval-iters 2 \
-                     --log-interval 3 --warmup-iters 5 --dropout 0.1";
+const SMALL: &str = "--n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 4 --warmup-iters 5 \
+                     --dropout 0.1 --log-interval 3 --eval-iters 2 --eval-interval 10";
 
 fn tiegrad(dir: &Path, args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tiegrad"));
@@ -213,7 +213,7 @@ fn killed_again_and_again_it_is_the_same_run() {
 fn ctrl_c_writes_a_checkpoint_and_leaves() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
-    let flags = format!("{SMALL} --max-iters 3000 --eval-interval 1500");
+    let flags = format!("{SMALL}00 --max-iters 3000"); // an evaluation every 1000 steps
     succeeds(dir.path(), &format!("train {flags} --out whole"));
     for (name, code, args) in [
         ("-INT", 130, format!("train {flags} --out stopped")),
