@@ -1,0 +1,318 @@
+//! Functions applied element by element, in parallel where arrays are large.
+//!
+//! Closures are inlined into loops compiled for the machine's vectors: write them branch-free, over the
+//! functions of [`Scalar`], and they run several elements at once.
+
+use crate::Write;
+use crate::scalar::Scalar;
+use crate::simd::multiversion;
+use crate::strided::{BLOCK, Walk, disjoint, stage};
+use crate::threads::{Shared, for_each_run, parallel_for};
+
+/// Elements per chunk of a parallel loop; loops of fewer than two run on the calling thread.
+pub(crate) const RUN: usize = 16 * 1024;
+
+/// `out[i] (=, +=) f(x[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+///
+/// ```
+/// use tiegrad_kernels::{Scalar, Write, elementwise::map};
+/// let mut y = [0.0_f32; 2];
+/// map(Write::Overwrite, &mut y, &[0.0, -1.0], |x| x.maximum(0.0));
+/// assert_eq!(y, [0.0, 0.0]);
+/// ```
+pub fn map<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Fn(T) -> T + Sync + Copy) {
+    assert_eq!(out.len(), x.len(), "map: lengths differ");
+    for_each_run(out, run_size(x.len()), |at, out| map_run(w, out, &x[at..at + out.len()], f));
+}
+
+/// `out[i] (=, +=) f(x[i], y[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+///
+/// ```
+/// use tiegrad_kernels::{Write, elementwise::zip};
+/// let mut z = [1.0_f64; 2];
+/// zip(Write::Accumulate, &mut z, &[1.0, 2.0], &[3.0, 4.0], |x, y| x * y);
+/// assert_eq!(z, [4.0, 9.0]);
+/// ```
+pub fn zip<T: Scalar>(w: Write, out: &mut [T], x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync + Copy) {
+    assert!(out.len() == x.len() && out.len() == y.len(), "zip: lengths differ");
+    for_each_run(out, run_size(x.len()), |at, out| {
+        let end = at + out.len();
+        zip_run(w, out, &x[at..end], &y[at..end], f);
+    });
+}
+
+/// `out[i] (=, +=) f(x[i], y[i], z[i])`.
+///
+/// # Panics
+/// If the lengths differ.
+///
+/// ```
+/// use tiegrad_kernels::{Write, elementwise::zip3};
+/// let mut r = [0.0_f64];
+/// zip3(Write::Overwrite, &mut r, &[2.0], &[3.0], &[4.0], |x, y, z| x * y + z);
+/// assert_eq!(r, [10.0]);
+/// ```
+pub fn zip3<T: Scalar>(
+    w: Write,
+    out: &mut [T],
+    x: &[T],
+    y: &[T],
+    z: &[T],
+    f: impl Fn(T, T, T) -> T + Sync + Copy,
+) {
+    let n = out.len();
+    assert!(n == x.len() && n == y.len() && n == z.len(), "zip3: lengths differ");
+    for_each_run(out, run_size(n), |at, out| {
+        let end = at + out.len();
+        zip3_run(w, out, &x[at..end], &y[at..end], &z[at..end], f);
+    });
+}
+
+/// `out[i] (=, +=) f(i, x[i])`, with the index in the whole array (what a counter-based dropout needs).
+///
+/// # Panics
+/// If the lengths differ.
+///
+/// ```
+/// use tiegrad_kernels::{Write, elementwise::map_indexed};
+/// let mut y = [0.0_f64; 3];
+/// map_indexed(Write::Overwrite, &mut y, &[5.0; 3], |i, x| if i % 2 == 0 { x } else { 0.0 });
+/// assert_eq!(y, [5.0, 0.0, 5.0]);
+/// ```
+pub fn map_indexed<T: Scalar>(
+    w: Write,
+    out: &mut [T],
+    x: &[T],
+    f: impl Fn(usize, T) -> T + Sync + Copy,
+) {
+    assert_eq!(out.len(), x.len(), "map_indexed: lengths differ");
+    for_each_run(out, run_size(x.len()), |at, out| {
+        map_indexed_run(w, out, at, &x[at..at + out.len()], f);
+    });
+}
+
+/// `out = f(x, y)` with broadcasting: `out` is contiguous over `shape`, and a stride of 0 repeats an operand.
+///
+/// # Panics
+/// If strides and shape differ in length, or reach beyond a slice.
+///
+/// ```
+/// use tiegrad_kernels::elementwise::zip_broadcast;
+/// let mut out = [0.0_f64; 4];
+/// zip_broadcast(&mut out, &[2, 2], &[1.0, 2.0, 3.0, 4.0], &[2, 1], &[10.0, 20.0], &[0, 1], |x, y| x + y);
+/// assert_eq!(out, [11.0, 22.0, 13.0, 24.0]);
+/// ```
+pub fn zip_broadcast<T: Scalar>(
+    out: &mut [T],
+    shape: &[usize],
+    x: &[T],
+    xs: &[usize],
+    y: &[T],
+    ys: &[usize],
+    f: impl Fn(T, T) -> T + Sync + Copy,
+) {
+    let walk = Walk::new(shape, [xs, ys]);
+    assert_eq!(out.len(), walk.len(), "zip_broadcast: the destination has not the shape's length");
+    walk.check(0, x.len());
+    walk.check(1, y.len());
+    let row = walk.row_len();
+    if row == 0 || out.is_empty() {
+        return;
+    }
+    // Whole rows per run; where a row is long, it is the run.
+    let rows = (run_size(out.len()) / row).max(1);
+    for_each_run(out, rows * row, |at, out| broadcast_run(out, &walk, at / row, x, y, f));
+}
+
+/// Copies (or adds) `src` to `dst`, both strided over `shape`. No two elements of `dst` may be at one place.
+///
+/// # Panics
+/// If strides and shape differ in length, or reach beyond a slice.
+///
+/// ```
+/// use tiegrad_kernels::{Write, elementwise::copy_strided};
+/// let mut t = [0.0_f64; 6];
+/// copy_strided(Write::Overwrite, &mut t, &[2, 1], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1, 3], &[3, 2]);
+/// assert_eq!(t, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+/// ```
+pub fn copy_strided<T: Scalar>(
+    w: Write,
+    dst: &mut [T],
+    ds: &[usize],
+    src: &[T],
+    ss: &[usize],
+    shape: &[usize],
+) {
+    // From the largest stride of the destination to the smallest: rows are then runs of it.
+    let mut order = [0; crate::MAX_RANK];
+    let rank = shape.len().min(crate::MAX_RANK);
+    let whole = Walk::new(shape, [ds, ss]);
+    whole.check(0, dst.len());
+    whole.check(1, src.len());
+    if whole.len() == 0 {
+        return;
+    }
+    for d in 0..rank {
+        order[d] = d;
+    }
+    order[..rank].sort_unstable_by_key(|&d| std::cmp::Reverse((ds[d], d)));
+    let sorted = |s: &[usize]| {
+        let mut r = [0; crate::MAX_RANK];
+        for d in 0..rank {
+            r[d] = s[order[d]];
+        }
+        r
+    };
+    let (shape, ds, ss) = (sorted(shape), sorted(ds), sorted(ss));
+    let walk = Walk::new(&shape[..rank], [&ds[..rank], &ss[..rank]]);
+    let (rows, row) = (walk.rows(), walk.row_len());
+    let chunk = (run_size(rows * row) / row).max(1);
+    let dst = Shared::new(dst);
+    if rows <= chunk || !disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]) {
+        // SAFETY: the only user of `dst`, which is borrowed exclusively.
+        copy_rows(w, unsafe { dst.range(0, usize::MAX) }, &walk, 0, rows, src);
+        return;
+    }
+    parallel_for(rows.div_ceil(chunk), &|i| {
+        let end = rows.min((i + 1) * chunk);
+        copy_rows_shared(w, dst, &walk, i * chunk, end, src);
+    });
+}
+
+/// The length of parallel runs of a loop of `n` elements.
+#[inline(always)]
+pub(crate) fn run_size(n: usize) -> usize {
+    if n < 2 * RUN { n.max(1) } else { RUN }
+}
+
+multiversion! {
+    [T: Scalar; F: [Fn(T) -> T]]
+    fn map_run(w: Write, out: &mut [T], x: &[T], f: F) -> () {
+        let add = w == Write::Accumulate;
+        for (o, &x) in out.iter_mut().zip(x) {
+            let y = f(x);
+            *o = if add { *o + y } else { y };
+        }
+    }
+}
+
+multiversion! {
+    [T: Scalar; F: [Fn(T, T) -> T]]
+    fn zip_run(w: Write, out: &mut [T], x: &[T], y: &[T], f: F) -> () {
+        let add = w == Write::Accumulate;
+        let n = out.len();
+        let (x, y) = (&x[..n], &y[..n]);
+        for i in 0..n {
+            let r = f(x[i], y[i]);
+            out[i] = if add { out[i] + r } else { r };
+        }
+    }
+}
+
+multiversion! {
+    [T: Scalar; F: [Fn(T, T, T) -> T]]
+    fn zip3_run(w: Write, out: &mut [T], x: &[T], y: &[T], z: &[T], f: F) -> () {
+        let add = w == Write::Accumulate;
+        let n = out.len();
+        let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
+        for i in 0..n {
+            let r = f(x[i], y[i], z[i]);
+            out[i] = if add { out[i] + r } else { r };
+        }
+    }
+}
+
+multiversion! {
+    [T: Scalar; F: [Fn(usize, T) -> T]]
+    fn map_indexed_run(w: Write, out: &mut [T], at: usize, x: &[T], f: F) -> () {
+        let add = w == Write::Accumulate;
+        for (i, (o, &x)) in out.iter_mut().zip(x).enumerate() {
+            let y = f(at + i, x);
+            *o = if add { *o + y } else { y };
+        }
+    }
+}
+
+multiversion! {
+    /// Rows from `first` on, as many as `out` holds.
+    [T: Scalar; F: [Fn(T, T) -> T]]
+    fn broadcast_run(out: &mut [T], walk: &Walk<2>, first: usize, x: &[T], y: &[T], f: F) -> () {
+        let (mut room_x, mut room_y) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
+        let (row, sx, sy) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
+        let mut cursor = walk.cursor(first);
+        for out in out.chunks_exact_mut(row) {
+            let [mut ax, mut ay] = cursor.at;
+            for out in out.chunks_mut(BLOCK) {
+                let n = out.len();
+                let x = stage(&mut room_x, x, ax, sx, n);
+                let y = stage(&mut room_y, y, ay, sy, n);
+                for i in 0..n {
+                    out[i] = f(x[i], y[i]);
+                }
+                ax += n * sx;
+                ay += n * sy;
+            }
+            cursor.next();
+        }
+    }
+}
+
+/// Rows `first..end` of the walk, in parallel with others.
+fn copy_rows_shared<T: Scalar>(
+    w: Write,
+    dst: Shared<T>,
+    walk: &Walk<2>,
+    first: usize,
+    end: usize,
+    src: &[T],
+) {
+    let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
+    let mut cursor = walk.cursor(first);
+    for _ in first..end {
+        let [d, s] = cursor.at;
+        for i in 0..row {
+            // SAFETY: the caller has found that all elements of the walk are at places of their own, and each
+            // is written by one thread.
+            let o = unsafe { dst.range(d + i * sd, d + i * sd + 1) };
+            for o in o {
+                let x = src[s + i * ss];
+                *o = if w == Write::Accumulate { *o + x } else { x };
+            }
+        }
+        cursor.next();
+    }
+}
+
+/// Rows `first..end` of the walk.
+fn copy_rows<T: Scalar>(w: Write, dst: &mut [T], walk: &Walk<2>, first: usize, end: usize, src: &[T]) {
+    let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
+    let mut cursor = walk.cursor(first);
+    for _ in first..end {
+        let [d, s] = cursor.at;
+        if sd == 1 && ss == 1 {
+            let (dst, src) = (&mut dst[d..d + row], &src[s..s + row]);
+            if w == Write::Overwrite {
+                dst.copy_from_slice(src);
+            } else {
+                for (o, &x) in dst.iter_mut().zip(src) {
+                    *o += x;
+                }
+            }
+        } else {
+            for i in 0..row {
+                let (o, x) = (&mut dst[d + i * sd], src[s + i * ss]);
+                *o = if w == Write::Accumulate { *o + x } else { x };
+            }
+        }
+        cursor.next();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+//! Matrix products: one strided pair of matrices, or a batch of them.
+//!
+//! Every element of the result is one chain of multiply-adds over the inner dimension in blocks of fixed size,
+//! wherever in a tile it sits; so how work is cut into tiles, rows, columns, batches or threads changes no bit.
+//! What does change the order of a sum (dot products for few rows) is chosen from the whole shape.
+
+mod gemm;
+mod vector;
+
+use crate::scalar::Scalar;
+use crate::strided::disjoint;
+use crate::threads::{self, parallel_for};
+pub(crate) use gemm::{gemm_plain, vector as gemm_vector};
+
+/// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
+///
+/// ```
+/// use tiegrad_kernels::matmul::MatmulShape;
+/// let s = MatmulShape::new(2, 3, 4);
+/// assert_eq!((s.batch, s.m, s.n, s.k), ([1, 1], 2, 3, 4));
+/// ```
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct MatmulShape {
+    /// Two batch dimensions; `[1, 1]` for a plain product.
+    pub batch: [usize; 2],
+    /// Rows of the result.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// The summed dimension.
+    pub k: usize,
+}
+
+impl MatmulShape {
+    /// One product of `m x k` times `k x n`.
+    pub const fn new(m: usize, n: usize, k: usize) -> Self {
+        MatmulShape { batch: [1, 1], m, n, k }
+    }
+}
+
+/// A matrix, or a batch of them, in a slice. Strides are in elements; element (i, j) of batch (b, c) is at
+/// `b * batch[0] + c * batch[1] + i * row + j * col`.
+///
+/// ```
+/// use tiegrad_kernels::matmul::Mat;
+/// let w = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+/// let m = Mat::new(&w, 3);            // 2 x 3
+/// assert_eq!((m.row, m.col), (3, 1));
+/// assert_eq!((m.t().row, m.t().col), (1, 3));
+/// ```
+#[derive(Copy, Clone, Debug)]
+pub struct Mat<'a, T> {
+    /// The elements.
+    pub data: &'a [T],
+    /// From one row to the next.
+    pub row: usize,
+    /// From one column to the next.
+    pub col: usize,
+    /// From one batch to the next; 0 shares the matrix.
+    pub batch: [usize; 2],
+}
+
+impl<'a, T> Mat<'a, T> {
+    /// A row-major matrix of `cols` columns.
+    pub const fn new(data: &'a [T], cols: usize) -> Self {
+        Mat { data, row: cols, col: 1, batch: [0, 0] }
+    }
+
+    /// The transposed matrix; no element moves.
+    pub const fn t(self) -> Self {
+        Mat { data: self.data, row: self.col, col: self.row, batch: self.batch }
+    }
+}
+
+/// Where a product is written to; laid out as [`Mat`] says, and no two elements at one place.
+///
+/// ```
+/// let mut c = [0.0_f64; 6];
+/// let c = tiegrad_kernels::matmul::MatMut::new(&mut c, 3);
+/// assert_eq!((c.row, c.col), (3, 1));
+/// ```
+#[derive(Debug)]
+pub struct MatMut<'a, T> {
+    /// The elements.
+    pub data: &'a mut [T],
+    /// From one row to the next.
+    pub row: usize,
+    /// From one column to the next.
+    pub col: usize,
+    /// From one batch to the next.
+    pub batch: [usize; 2],
+}
+
+impl<'a, T> MatMut<'a, T> {
+    /// A row-major matrix of `cols` columns.
+    pub const fn new(data: &'a mut [T], cols: usize) -> Self {
+        MatMut { data, row: cols, col: 1, batch: [0, 0] }
+    }
+}
+
+/// One product, or a run of a batch of them, as pointers.
+#[doc(hidden)]
+#[derive(Copy, Clone)]
+pub struct Gemm<T> {
+    pub(crate) m: usize,
+    pub(crate) n: usize,
+    pub(crate) k: usize,
+    pub(crate) alpha: T,
+    pub(crate) beta: T,
+    pub(crate) a: *const T,
+    pub(crate) a_row: usize,
+    pub(crate) a_col: usize,
+    pub(crate) b: *const T,
+    pub(crate) b_row: usize,
+    pub(crate) b_col: usize,
+    pub(crate) c: *mut T,
+    pub(crate) c_row: usize,
+    pub(crate) c_col: usize,
+    /// Null: none.
+    pub(crate) bias: *const T,
+    /// The stride of the bias along rows and along columns; one of them is 0.
+    pub(crate) bias_row: usize,
+    pub(crate) bias_col: usize,
+    /// Whether elements are computed as dot products with vectors along the inner dimension. This orders the
+    /// sum differently, so it is decided from the whole shape.
+    pub(crate) dots: bool,
+}
+
+// SAFETY: a Gemm is only numbers and addresses; who runs one answers for its pointers.
+unsafe impl<T: Send> Send for Gemm<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Gemm<T> {}
+
+/// Multiply-adds from which a second thread pays.
+const PARALLEL: usize = 1 << 19;
+
+/// `c = alpha * a @ b + beta * c`, plus `bias` (length n) in every row.
+///
+/// With `beta == 0`, `c` is never read. With `k == 0` the product is zero. NaN and infinity propagate as in
+/// the triple loop. Large products are split over threads; the bits do not depend on it.
+///
+/// # Panics
+/// If a slice is too short for its sizes and strides.
+///
+/// ```
+/// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+/// let x = [1.0_f32, 2.0, 3.0, 4.0];          // 2 x 2
+/// let w = [1.0, 0.0, 1.0, 1.0, 2.0, 0.0];    // 3 x 2, used transposed
+/// let mut y = [f32::NAN; 6];
+/// matmul(
+///     MatmulShape::new(2, 3, 2), 1.0, Mat::new(&x, 2), Mat::new(&w, 2).t(),
+///     0.0, Some(&[0.0, 0.0, 10.0]), MatMut::new(&mut y, 3),
+/// );
+/// assert_eq!(y, [1.0, 3.0, 12.0, 3.0, 7.0, 16.0]);
+/// ```
+pub fn matmul<T: Scalar>(
+    s: MatmulShape,
+    alpha: T,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    beta: T,
+    bias: Option<&[T]>,
+    c: MatMut<'_, T>,
+) {
+    let [b0, b1] = s.batch;
+    if s.m == 0 || s.n == 0 || b0 == 0 || b1 == 0 {
+        return;
+    }
+    check(c.data.len(), [b0, b1, s.m, s.n], [c.batch[0], c.batch[1], c.row, c.col]);
+    if s.k != 0 {
+        check(a.data.len(), [b0, b1, s.m, s.k], [a.batch[0], a.batch[1], a.row, a.col]);
+        check(b.data.len(), [b0, b1, s.k, s.n], [b.batch[0], b.batch[1], b.row, b.col]);
+    }
+    let bias = match bias {
+        Some(bias) => {
+            assert!(bias.len() >= s.n, "the bias is shorter than a row");
+            bias.as_ptr()
+        }
+        None => std::ptr::null(),
+    };
+    let mut g = Gemm::new(s.m, s.n, s.k);
+    (g.alpha, g.beta, g.bias) = (alpha, beta, bias);
+    (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.row, a.col);
+    (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.row, b.col);
+    (g.c, g.c_row, g.c_col) = (c.data.as_mut_ptr(), c.row, c.col);
+    g.orient();
+    let work = s.m.saturating_mul(s.n).saturating_mul(s.k).saturating_mul(b0 * b1);
+    // A result that overlaps itself would be a bug of the caller; it must not become a data race.
+    let parallel = work >= PARALLEL
+        && threads::num_threads() > 1
+        && disjoint(&[b0, b1, s.m, s.n], &[c.batch[0], c.batch[1], c.row, c.col]);
+    // SAFETY: `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
+    unsafe {
+        if b0 * b1 == 1 {
+            if parallel {
+                split(&g);
+            } else {
+                T::gemm(&g);
+            }
+        } else {
+            batched(&g, [b0, b1], [a.batch, b.batch, c.batch], parallel);
+        }
+    }
+}
+
+/// Panics unless a slice of `len` elements holds every element of these sizes (none 0) and strides.
+#[inline(always)]
+fn check(len: usize, sizes: [usize; 4], strides: [usize; 4]) {
+    let mut last = 0_usize;
+    for (n, stride) in sizes.into_iter().zip(strides) {
+        last = last.saturating_add((n - 1).saturating_mul(stride));
+    }
+    assert!(last < len, "a matrix reaches beyond its slice");
+}
+
+impl<T: Scalar> Gemm<T> {
+    /// A product of these sizes with alpha 1, beta 0, no bias, and no matrices yet.
+    #[inline(always)]
+    pub(crate) fn new(m: usize, n: usize, k: usize) -> Self {
+        Gemm {
+            m,
+            n,
+            k,
+            alpha: T::ONE,
+            beta: T::ZERO,
+            a: std::ptr::null(),
+            a_row: 0,
+            a_col: 0,
+            b: std::ptr::null(),
+            b_row: 0,
+            b_col: 0,
+            c: std::ptr::null_mut(),
+            c_row: 0,
+            c_col: 0,
+            bias: std::ptr::null(),
+            bias_row: 0,
+            bias_col: 1,
+            dots: false,
+        }
+    }
+
+    /// Runs the product on this thread.
+    ///
+    /// # Safety
+    /// As [`Scalar::gemm`].
+    #[inline]
+    pub(crate) unsafe fn run(mut self) {
+        if self.m != 0 && self.n != 0 {
+            self.orient();
+            // SAFETY: promised by the caller.
+            unsafe { T::gemm(&self) };
+        }
+    }
+
+    /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape.
+    #[inline(always)]
+    fn orient(&mut self) {
+        // A column is a row of the transposed product, and a column-major result its transpose.
+        if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {
+            self.transpose();
+        }
+        if self.m == 1 {
+            self.a_row = 0;
+        }
+        if self.k == 1 {
+            self.a_col = 1;
+            self.b_row = 0;
+        }
+        if self.n == 1 {
+            self.b_col = 1;
+            self.c_col = 1;
+        }
+        self.dots = self.m <= 3 && self.k >= 8 && self.b_col != 1 && self.b_row == 1 && self.a_col == 1
+            || self.m == 1 && self.n == 1 && self.k >= 8 && self.b_row == 1 && self.a_col == 1;
+    }
+
+    fn transpose(&mut self) {
+        std::mem::swap(&mut self.m, &mut self.n);
+        std::mem::swap(&mut self.a, &mut self.b);
+        (self.a_row, self.a_col, self.b_row, self.b_col) =
+            (self.b_col, self.b_row, self.a_col, self.a_row);
+        std::mem::swap(&mut self.c_row, &mut self.c_col);
+        std::mem::swap(&mut self.bias_row, &mut self.bias_col);
+    }
+
+    /// The part of the product with these rows and columns.
+    #[inline(always)]
+    fn part(&self, i: usize, m: usize, j: usize, n: usize) -> Self {
+        let mut g = *self;
+        (g.m, g.n) = (m, n);
+        g.a = g.a.wrapping_add(i * g.a_row);
+        g.b = g.b.wrapping_add(j * g.b_col);
+        g.c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
+        if !g.bias.is_null() {
+            g.bias = g.bias.wrapping_add(i * g.bias_row + j * g.bias_col);
+        }
+        g
+    }
+}
+
+/// One large product over threads: columns where there are many (so that each part of `b` is packed once), else
+/// rows.
+///
+/// # Safety
+/// As [`Scalar::gemm`].
+unsafe fn split<T: Scalar>(g: &Gemm<T>) {
+    let threads = threads::num_threads();
+    let by_columns = g.n >= 128 && g.n >= g.m || g.m < 12 * threads;
+    let (len, unit) = if by_columns { (g.n, 64) } else { (g.m, 24) };
+    // A few parts per thread, so that a thread that starts late takes fewer.
+    let size = len.div_ceil(4 * threads).next_multiple_of(unit);
+    parallel_for(len.div_ceil(size), &|part| {
+        let start = part * size;
+        let size = size.min(len - start);
+        let g = if by_columns { g.part(0, g.m, start, size) } else { g.part(start, size, 0, g.n) };
+        // SAFETY: parts reach what the whole does, and no two the same element of `c`.
+        unsafe { T::gemm(&g) };
+    });
+}
+
+/// All products of a batch.
+///
+/// # Safety
+/// As [`Scalar::gemm`], for every product of the batch.
+unsafe fn batched<T: Scalar>(g: &Gemm<T>, [b0, b1]: [usize; 2], [a, b, c]: [[usize; 2]; 3], parallel: bool) {
+    // `orient` may have exchanged the operands.
+    let (a, b) = if g.bias_row == 1 { (b, a) } else { (a, b) };
+    let count = b0 * b1;
+    let one = |i: usize| {
+        let (i0, i1) = (i / b1, i % b1);
+        let mut g = *g;
+        g.a = g.a.wrapping_add(i0 * a[0] + i1 * a[1]);
+        g.b = g.b.wrapping_add(i0 * b[0] + i1 * b[1]);
+        g.c = g.c.wrapping_add(i0 * c[0] + i1 * c[1]);
+        g
+    };
+    let threads = threads::num_threads();
+    if !parallel {
+        for i in 0..count {
+            // SAFETY: promised by the caller.
+            unsafe { T::gemm(&one(i)) };
+        }
+    } else if count < threads {
+        for i in 0..count {
+            // SAFETY: promised by the caller.
+            unsafe { split(&one(i)) };
+        }
+    } else {
+        let size = count.div_ceil(8 * threads);
+        parallel_for(count.div_ceil(size), &|part| {
+            for i in part * size..count.min((part + 1) * size) {
+                // SAFETY: promised by the caller; no two products share an element of `c`.
+                unsafe { T::gemm(&one(i)) };
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

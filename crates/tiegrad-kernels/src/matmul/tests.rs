@@ -1,0 +1,220 @@
+use super::*;
+use crate::reference;
+use crate::scalar::Dual;
+use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
+use proptest::prelude::*;
+
+/// How a matrix is laid out: transposed, and how far apart rows and elements are beyond the least.
+#[derive(Clone, Copy, Debug, Default)]
+struct Layout {
+    t: bool,
+    row_gap: usize,
+    step: usize,
+}
+
+const PLAIN: Layout = Layout { t: false, row_gap: 0, step: 1 };
+const T: Layout = Layout { t: true, row_gap: 0, step: 1 };
+
+impl Layout {
+    /// Strides of rows and columns, and the length.
+    fn strides(self, rows: usize, cols: usize) -> (usize, usize, usize) {
+        let (outer, inner) = if self.t { (cols, rows) } else { (rows, cols) };
+        let step = self.step.max(1);
+        let row = inner * step + self.row_gap;
+        let (r, c) = if self.t { (step, row) } else { (row, step) };
+        (r, c, outer * row)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    s: MatmulShape,
+    a: Layout,
+    b: Layout,
+    c: Layout,
+    alpha: f64,
+    beta: f64,
+    bias: bool,
+    share: bool,
+}
+
+fn case(m: usize, n: usize, k: usize) -> Case {
+    let s = MatmulShape::new(m, n, k);
+    Case { s, a: PLAIN, b: PLAIN, c: PLAIN, alpha: 1.0, beta: 0.0, bias: false, share: false }
+}
+
+/// Runs a case and its reference, compares them, and the guard around and between elements too.
+fn check<N: Number>(case: Case, seed: u64) {
+    let Case { s, a, b, c, .. } = case;
+    let mut numbers = Numbers::new(seed);
+    let count = s.batch[0] * s.batch[1];
+    let (ar, ac, al) = a.strides(s.m, s.k);
+    let (br, bc, bl) = b.strides(s.k, s.n);
+    let (cr, cc, cl) = c.strides(s.m, s.n);
+    let of = |l: usize| [s.batch[1] * l, l];
+    let guard = 9;
+    let ad: Vec<N> = numbers.vec(al * count + 1);
+    let bd: Vec<N> = numbers.vec(if case.share { bl } else { bl * count } + 1);
+    let bias: Vec<N> = numbers.vec(s.n);
+    let mut old: Vec<N> = numbers.vec(cl * count + 2 * guard);
+    if case.beta == 0.0 {
+        // Not read: what is there must not matter.
+        old.fill(N::from_f64(f64::NAN));
+    }
+    let (alpha, beta) = (N::make(case.alpha, 0.0), N::make(case.beta, 0.0));
+    let run = |f: fn(MatmulShape, N, Mat<'_, N>, Mat<'_, N>, N, Option<&[N]>, MatMut<'_, N>)| {
+        let mut cd = old.clone();
+        f(
+            s,
+            alpha,
+            Mat { data: &ad, row: ar, col: ac, batch: of(al) },
+            Mat { data: &bd, row: br, col: bc, batch: if case.share { [0, 0] } else { of(bl) } },
+            beta,
+            case.bias.then_some(&bias[..]),
+            MatMut { data: &mut cd[guard..], row: cr, col: cc, batch: of(cl) },
+        );
+        cd
+    };
+    // A sum of k terms below one: the bound on the error of any order of summation is k roundoffs.
+    let bound = 4.0 * (s.k as f64 + 4.0);
+    assert_close(&run(matmul), &run(reference::matmul), bound);
+}
+
+fn check_all(case: Case, seed: u64) {
+    check::<f32>(case, seed);
+    check::<f64>(case, seed);
+    check::<Dual<f32>>(case, seed);
+    check::<Dual<f64>>(case, seed);
+}
+
+fn layout() -> impl Strategy<Value = Layout> {
+    (any::<bool>(), prop_oneof![Just(0), 0..5_usize], prop_oneof![3 => Just(1), 1 => Just(2)])
+        .prop_map(|(t, row_gap, step)| Layout { t, row_gap, step })
+}
+
+fn factor() -> impl Strategy<Value = f64> {
+    prop_oneof![Just(0.0), Just(1.0), -2.0..2.0]
+}
+
+fn cases(size: usize) -> impl Strategy<Value = Case> {
+    let size = prop_oneof![1 => 0..4_usize, 2 => 0..size];
+    (
+        [size.clone(), size.clone(), size],
+        prop_oneof![3 => Just([1, 1]), 1 => [0..4_usize, 1..4_usize]],
+        [layout(), layout(), layout()],
+        [factor(), factor()],
+        any::<[bool; 2]>(),
+    )
+        .prop_map(|([m, n, k], batch, [a, b, c], [alpha, beta], [bias, share])| Case {
+            s: MatmulShape { batch, m, n, k },
+            a,
+            b,
+            c,
+            alpha,
+            beta,
+            bias,
+            share,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    #[test]
+    fn agrees_with_the_reference(case in cases(40), seed in any::<u64>()) {
+        check_all(case, seed);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn large_ones_agree_too(case in cases(300), seed in any::<u64>()) {
+        check::<f32>(case, seed);
+        check::<f64>(case, seed);
+    }
+}
+
+#[test]
+fn every_small_size_plain_and_transposed() {
+    for m in 0..20 {
+        for n in 0..36 {
+            for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
+                for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN)] {
+                    let case = Case { a, b, ..case(m, n, k) };
+                    check::<f32>(case, 1);
+                    check::<f64>(case, 2);
+                }
+            }
+        }
+    }
+}
+
+/// The product with plain layouts, as a vector.
+fn product<N: Number>(case: Case, a: &[N], b: &[N]) -> Vec<N> {
+    let s = case.s;
+    let (ar, ac, al) = case.a.strides(s.m, s.k);
+    let (br, bc, bl) = case.b.strides(s.k, s.n);
+    let of = |l: usize| [s.batch[1] * l, l];
+    let mut c = vec![N::ZERO; s.batch[0] * s.batch[1] * s.m * s.n];
+    matmul(
+        s,
+        N::ONE,
+        Mat { data: a, row: ar, col: ac, batch: of(al) },
+        Mat { data: b, row: br, col: bc, batch: of(bl) },
+        N::ZERO,
+        None,
+        MatMut { data: &mut c, row: s.n, col: 1, batch: of(s.m * s.n) },
+    );
+    c
+}
+
+#[test]
+fn the_thread_count_changes_no_bit() {
+    let shapes = [
+        (1, 1, 768, 128, 384),
+        (1, 1, 128, 384, 768),
+        (1, 1, 67, 1031, 45),
+        (1, 1, 1031, 33, 77),
+        (1, 1, 3, 700, 600),
+        (1, 1, 2000, 1, 601),
+        (12, 4, 64, 32, 64),
+        (3, 1, 130, 70, 300),
+        (1, 1, 2, 4, 8),
+    ];
+    for (b0, b1, m, n, k) in shapes {
+        for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN)] {
+            let s = MatmulShape { batch: [b0, b1], m, n, k };
+            let case = Case { s, a, b, ..case(m, n, k) };
+            fn run<N: Number>(case: Case) {
+                let s = case.s;
+                let count = s.batch[0] * s.batch[1];
+                let mut numbers = Numbers::new(3);
+                let (a, b) = (numbers.vec::<N>(count * s.m * s.k), numbers.vec::<N>(count * s.k * s.n));
+                same_for_all_threads(|| product(case, &a, &b));
+            }
+            run::<f32>(case);
+            run::<f64>(case);
+        }
+    }
+}
+
+#[test]
+fn nan_and_infinity_propagate() {
+    for k in [1, 5, 40] {
+        let mut a = vec![0.0_f32; 3 * k];
+        let b = vec![0.0_f32; k * 20];
+        a[k] = f32::NAN;
+        a[2 * k] = f32::INFINITY;
+        let c = product(case(3, 20, k), &a, &b);
+        assert!(c[..20].iter().all(|&x| x == 0.0));
+        assert!(c[20..].iter().all(|x| x.is_nan()), "0 * NaN and 0 * inf are NaN");
+    }
+}
+
+#[test]
+#[should_panic(expected = "a matrix reaches beyond its slice")]
+fn a_short_slice_panics() {
+    let (a, b, mut c) = ([0.0_f32; 4], [0.0; 3], [0.0; 4]);
+    let s = MatmulShape::new(2, 2, 2);
+    matmul(s, 1.0, Mat::new(&a, 2), Mat::new(&b, 2), 0.0, None, MatMut::new(&mut c, 2));
+}

@@ -1,0 +1,307 @@
+//! The vectors that the matmul kernel is written over.
+
+use crate::scalar::Scalar;
+
+/// A vector of `LANES` elements. Methods are inlined into code compiled for the instruction set they need.
+pub(crate) trait Vector: Copy {
+    type Elem: Scalar;
+    const LANES: usize;
+
+    /// Runs `k` in a function compiled for this vector's instruction set.
+    ///
+    /// # Safety
+    /// The processor has that instruction set.
+    unsafe fn call<K: Kernel>(k: K);
+    /// # Safety
+    /// As [`call`](Vector::call); so for all below.
+    unsafe fn splat(x: Self::Elem) -> Self;
+    /// # Safety
+    /// `p` is valid for `LANES` reads.
+    unsafe fn load(p: *const Self::Elem) -> Self;
+    /// # Safety
+    /// `p` is valid for `LANES` writes.
+    unsafe fn store(self, p: *mut Self::Elem);
+    /// The first `n < LANES` elements, then zeros.
+    /// # Safety
+    /// `p` is valid for `n` reads.
+    unsafe fn load_part(p: *const Self::Elem, n: usize) -> Self;
+    /// # Safety
+    /// `p` is valid for `n < LANES` writes.
+    unsafe fn store_part(self, p: *mut Self::Elem, n: usize);
+    /// `self * b + c`.
+    /// # Safety
+    /// As [`call`](Vector::call).
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// # Safety
+    /// As [`call`](Vector::call).
+    unsafe fn mul(self, b: Self) -> Self;
+    /// # Safety
+    /// As [`call`](Vector::call).
+    unsafe fn add(self, b: Self) -> Self;
+    /// The sum of all lanes, in a fixed order.
+    /// # Safety
+    /// As [`call`](Vector::call).
+    unsafe fn sum(self) -> Self::Elem;
+}
+
+/// Something to run in a function compiled for an instruction set.
+pub(crate) trait Kernel {
+    /// Must be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// What the kernel's fields promise holds, and the processor has the instruction set it is run for.
+    unsafe fn run(self);
+}
+
+/// The portable vector: 16 bytes, multiply and add apart unless the target has them as one.
+#[derive(Copy, Clone)]
+pub(crate) struct Portable<T, const N: usize>([T; N]);
+
+macro_rules! portable {
+    ($float:ident, $lanes:literal) => {
+        impl Vector for Portable<$float, $lanes> {
+            type Elem = $float;
+            const LANES: usize = $lanes;
+
+            #[inline]
+            unsafe fn call<K: Kernel>(k: K) {
+                // SAFETY: promised by the caller.
+                unsafe { k.run() }
+            }
+            #[inline(always)]
+            unsafe fn splat(x: $float) -> Self {
+                Portable([x; $lanes])
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const $float) -> Self {
+                // SAFETY: promised by the caller; an array of floats needs no more alignment than a float.
+                Portable(unsafe { p.cast::<[$float; $lanes]>().read() })
+            }
+            #[inline(always)]
+            unsafe fn store(self, p: *mut $float) {
+                // SAFETY: as for `load`.
+                unsafe { p.cast::<[$float; $lanes]>().write(self.0) }
+            }
+            #[inline(always)]
+            unsafe fn load_part(p: *const $float, n: usize) -> Self {
+                let mut v = [0.0; $lanes];
+                for i in 0..n.min($lanes) {
+                    // SAFETY: promised by the caller.
+                    v[i] = unsafe { *p.add(i) };
+                }
+                Portable(v)
+            }
+            #[inline(always)]
+            unsafe fn store_part(self, p: *mut $float, n: usize) {
+                for i in 0..n.min($lanes) {
+                    // SAFETY: promised by the caller.
+                    unsafe { *p.add(i) = self.0[i] };
+                }
+            }
+            #[inline(always)]
+            unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+                let mut v = c.0;
+                for i in 0..$lanes {
+                    #[cfg(target_arch = "aarch64")]
+                    {
+                        v[i] = self.0[i].mul_add(b.0[i], v[i]);
+                    }
+                    #[cfg(not(target_arch = "aarch64"))]
+                    {
+                        v[i] += self.0[i] * b.0[i];
+                    }
+                }
+                Portable(v)
+            }
+            #[inline(always)]
+            unsafe fn mul(self, b: Self) -> Self {
+                let mut v = self.0;
+                for i in 0..$lanes {
+                    v[i] *= b.0[i];
+                }
+                Portable(v)
+            }
+            #[inline(always)]
+            unsafe fn add(self, b: Self) -> Self {
+                let mut v = self.0;
+                for i in 0..$lanes {
+                    v[i] += b.0[i];
+                }
+                Portable(v)
+            }
+            #[inline(always)]
+            unsafe fn sum(self) -> $float {
+                self.0.iter().sum()
+            }
+        }
+    };
+}
+portable!(f32, 4);
+portable!(f64, 2);
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use super::{Kernel, Vector};
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn call<K: Kernel>(k: K) {
+        // SAFETY: promised by the caller.
+        unsafe { k.run() }
+    }
+
+    /// Reading `LANES` entries from `LANES - n` on gives the mask of the first n lanes.
+    static MASK32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    static MASK64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+
+    impl Vector for __m256 {
+        type Elem = f32;
+        const LANES: usize = 8;
+
+        #[inline(always)]
+        unsafe fn call<K: Kernel>(k: K) {
+            // SAFETY: promised by the caller.
+            unsafe { call(k) }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the caller has AVX2 and FMA; so in all methods.
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_storeu_ps(p, self) }
+        }
+        #[inline(always)]
+        unsafe fn load_part(p: *const f32, n: usize) -> Self {
+            // SAFETY: promised by the caller; masked lanes are not read.
+            unsafe {
+                let mask = _mm256_loadu_si256(MASK32.as_ptr().add(8 - n.min(8)).cast());
+                _mm256_maskload_ps(p, mask)
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, mut p: *mut f32, n: usize) {
+            // Pieces instead of a masked store, which is slow on many processors.
+            // SAFETY: pieces add up to n elements.
+            unsafe {
+                let mut v = _mm256_castps256_ps128(self);
+                if n & 4 != 0 {
+                    _mm_storeu_ps(p, v);
+                    p = p.add(4);
+                    v = _mm256_extractf128_ps::<1>(self);
+                }
+                if n & 2 != 0 {
+                    _mm_storel_pd(p.cast(), _mm_castps_pd(v));
+                    p = p.add(2);
+                    v = _mm_movehl_ps(v, v);
+                }
+                if n & 1 != 0 {
+                    _mm_store_ss(p, v);
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_fmadd_ps(self, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_mul_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_add_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: promised by the caller.
+            unsafe {
+                let v = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
+                let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+            }
+        }
+    }
+
+    impl Vector for __m256d {
+        type Elem = f64;
+        const LANES: usize = 4;
+
+        #[inline(always)]
+        unsafe fn call<K: Kernel>(k: K) {
+            // SAFETY: promised by the caller.
+            unsafe { call(k) }
+        }
+        #[inline(always)]
+        unsafe fn splat(x: f64) -> Self {
+            // SAFETY: the caller has AVX2 and FMA; so in all methods.
+            unsafe { _mm256_set1_pd(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f64) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_loadu_pd(p) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f64) {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_storeu_pd(p, self) }
+        }
+        #[inline(always)]
+        unsafe fn load_part(p: *const f64, n: usize) -> Self {
+            // SAFETY: promised by the caller; masked lanes are not read.
+            unsafe {
+                let mask = _mm256_loadu_si256(MASK64.as_ptr().add(4 - n.min(4)).cast());
+                _mm256_maskload_pd(p, mask)
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, mut p: *mut f64, n: usize) {
+            // SAFETY: pieces add up to n elements.
+            unsafe {
+                let mut v = _mm256_castpd256_pd128(self);
+                if n & 2 != 0 {
+                    _mm_storeu_pd(p, v);
+                    p = p.add(2);
+                    v = _mm256_extractf128_pd::<1>(self);
+                }
+                if n & 1 != 0 {
+                    _mm_store_sd(p, v);
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_fmadd_pd(self, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_mul_pd(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            // SAFETY: promised by the caller.
+            unsafe { _mm256_add_pd(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f64 {
+            // SAFETY: promised by the caller.
+            unsafe {
+                let v = _mm_add_pd(_mm256_castpd256_pd128(self), _mm256_extractf128_pd::<1>(self));
+                _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
+            }
+        }
+    }
+}

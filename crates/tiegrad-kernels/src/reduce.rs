@@ -1,0 +1,458 @@
+//! Sums and maxima. Sums are blocked and pairwise, in an order that depends on sizes and strides alone.
+
+use crate::Write;
+use crate::elementwise::RUN;
+use crate::scalar::Scalar;
+use crate::simd::multiversion;
+use crate::strided::{BLOCK, Cursor, Walk, disjoint, stage};
+use crate::threads::{Shared, for_each_run, parallel_for};
+
+/// Rows that are added up before they join the pairwise sum.
+const ROWS: usize = 64;
+/// The most parts that one large sum is cut into.
+const PARTS: usize = 64;
+
+/// `dst[i] (=, +=)` the sum of `f(a, b, c)` over the dimensions whose stride in `ds` is 0.
+///
+/// `ds` is dense over the other dimensions. An operand that is not needed may be an empty slice with any
+/// strides; `f` then gets zeros for it. A sum over nothing is 0.
+///
+/// # Panics
+/// If strides and shape differ in length, or reach beyond a slice.
+///
+/// ```
+/// use tiegrad_kernels::{Write, reduce::sum_to};
+/// let x = [1.0_f64, 2.0, 3.0, 4.0, 5.0, 6.0];
+/// let mut columns = [0.0; 3];
+/// let none: (&[f64], &[usize]) = (&[], &[0, 0]);
+/// sum_to(
+///     Write::Overwrite, &mut columns, &[0, 1], &[2, 3], &x, &[3, 1], none.0, none.1, none.0, none.1,
+///     |a, _, _| a * a,
+/// );
+/// assert_eq!(columns, [17.0, 29.0, 45.0]);
+/// ```
+pub fn sum_to<T: Scalar>(
+    w: Write,
+    dst: &mut [T],
+    ds: &[usize],
+    shape: &[usize],
+    a: &[T],
+    a_s: &[usize],
+    b: &[T],
+    b_s: &[usize],
+    c: &[T],
+    c_s: &[usize],
+    f: impl Fn(T, T, T) -> T + Sync + Copy,
+) {
+    reduce_to::<T, Plus>(w, dst, ds, shape, [(a, a_s), (b, b_s), (c, c_s)], f);
+}
+
+/// `dst[i]` = the maximum of `a` over the dimensions whose stride in `ds` is 0; NaN where any is NaN, and -∞
+/// over nothing.
+///
+/// # Panics
+/// If strides and shape differ in length, or reach beyond a slice.
+///
+/// ```
+/// let mut m = [0.0_f64; 2];
+/// tiegrad_kernels::reduce::max_to(&mut m, &[1, 0], &[2, 2], &[1.0, 3.0, 4.0, 2.0], &[2, 1]);
+/// assert_eq!(m, [3.0, 4.0]);
+/// ```
+pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], a_s: &[usize]) {
+    let none = (&[][..], a_s);
+    reduce_to::<T, Max>(Write::Overwrite, dst, ds, shape, [(a, a_s), none, none], |a, _, _| a);
+}
+
+/// The sum of all elements.
+///
+/// ```
+/// assert_eq!(tiegrad_kernels::reduce::sum(&[1.0_f32, 2.0, 3.0]), 6.0);
+/// ```
+pub fn sum<T: Scalar>(x: &[T]) -> T {
+    in_parts(x.len(), &|start, end| fold_run::<T, _>(&x[start..end], |x| x))
+}
+
+/// The sum of squares of all elements.
+///
+/// ```
+/// assert_eq!(tiegrad_kernels::reduce::sum_squares(&[3.0_f32, 4.0]), 25.0);
+/// ```
+pub fn sum_squares<T: Scalar>(x: &[T]) -> T {
+    in_parts(x.len(), &|start, end| fold_run::<T, _>(&x[start..end], |x| x * x))
+}
+
+/// Whether no element is NaN or infinite.
+///
+/// ```
+/// assert!(!tiegrad_kernels::reduce::all_finite(&[1.0_f32, f32::NAN]));
+/// ```
+pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
+    x.chunks(4096).all(finite_run)
+}
+
+multiversion! {
+    [T: Scalar]
+    fn finite_run(x: &[T]) -> bool {
+        let mut ok = true;
+        for &x in x {
+            ok &= x.is_finite();
+        }
+        ok
+    }
+}
+
+/// How partial results are joined.
+pub(crate) trait Join<T: Scalar>: Sync {
+    const START: T;
+    fn join(a: T, b: T) -> T;
+}
+
+pub(crate) struct Plus;
+impl<T: Scalar> Join<T> for Plus {
+    const START: T = T::ZERO;
+    #[inline(always)]
+    fn join(a: T, b: T) -> T {
+        a + b
+    }
+}
+
+pub(crate) struct Max;
+impl<T: Scalar> Join<T> for Max {
+    const START: T = T::NEG_INFINITY;
+    #[inline(always)]
+    fn join(a: T, b: T) -> T {
+        a.maximum(b)
+    }
+}
+
+/// Joins values as a balanced tree would, in the order they come: value 2^i - 1 meets those before it in runs
+/// of powers of two. The error of a sum grows with the logarithm of its length.
+pub(crate) struct Tree<T> {
+    runs: [T; usize::BITS as usize],
+    count: usize,
+}
+
+impl<T: Scalar> Tree<T> {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Tree { runs: [T::ZERO; usize::BITS as usize], count: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push<J: Join<T>>(&mut self, mut x: T) {
+        let mut level = 0;
+        while self.count >> level & 1 == 1 {
+            x = J::join(self.runs[level], x);
+            level += 1;
+        }
+        self.runs[level] = x;
+        self.count += 1;
+    }
+
+    #[inline(always)]
+    pub(crate) fn finish<J: Join<T>>(&self) -> T {
+        let mut result = J::START;
+        let mut first = true;
+        for level in 0..usize::BITS as usize {
+            if self.count >> level & 1 == 1 {
+                let run = self.runs[level];
+                result = if first { run } else { J::join(run, result) };
+                first = false;
+            }
+        }
+        result
+    }
+}
+
+/// Joins `part(start, end)` over parts of `0..n` whose sizes depend on `n` alone.
+fn in_parts<T: Scalar>(n: usize, part: &(dyn Fn(usize, usize) -> T + Sync)) -> T {
+    if n < 2 * RUN {
+        return part(0, n);
+    }
+    let size = n.div_ceil(PARTS).max(RUN).next_multiple_of(BLOCK);
+    let mut sums = [T::ZERO; PARTS];
+    let sums = &mut sums[..n.div_ceil(size)];
+    for_each_run(sums, 1, |i, sum| sum[0] = part(i * size, n.min((i + 1) * size)));
+    let mut tree = Tree::new();
+    for &s in &*sums {
+        tree.push::<Plus>(s);
+    }
+    tree.finish::<Plus>()
+}
+
+multiversion! {
+    [T: Scalar; F: [Fn(T) -> T]]
+    fn fold_run(x: &[T], f: F) -> T {
+        let mut room = [T::ZERO; BLOCK];
+        let mut tree = Tree::new();
+        for x in x.chunks(BLOCK) {
+            for i in 0..x.len() {
+                room[i] = f(x[i]);
+            }
+            tree.push::<Plus>(lanes::<T, Plus>(&room[..x.len()]));
+        }
+        tree.finish::<Plus>()
+    }
+}
+
+/// Joins at most `BLOCK` values in 16 lanes, the lanes pairwise.
+#[inline(always)]
+pub(crate) fn lanes<T: Scalar, J: Join<T>>(x: &[T]) -> T {
+    let mut acc = [J::START; 16];
+    let chunks = x.chunks_exact(16);
+    let rest = chunks.remainder();
+    for x in chunks {
+        for l in 0..16 {
+            acc[l] = J::join(acc[l], x[l]);
+        }
+    }
+    for (l, &x) in rest.iter().enumerate() {
+        acc[l] = J::join(acc[l], x);
+    }
+    for half in [8, 4, 2, 1] {
+        for l in 0..half {
+            acc[l] = J::join(acc[l], acc[l + half]);
+        }
+    }
+    acc[0]
+}
+
+fn reduce_to<T: Scalar, J: Join<T>>(
+    w: Write,
+    dst: &mut [T],
+    ds: &[usize],
+    shape: &[usize],
+    operands: [(&[T], &[usize]); 3],
+    f: impl Fn(T, T, T) -> T + Sync + Copy,
+) {
+    let zeros = [0; crate::MAX_RANK];
+    let zeros = &zeros[..shape.len().min(crate::MAX_RANK)];
+    let zero = [T::ZERO];
+    let [a, b, c] = operands.map(|(x, s)| if x.is_empty() { (&zero[..], zeros) } else { (x, s) });
+    let walk = Walk::new(shape, [ds, a.1, b.1, c.1]);
+    let x = [a.0, b.0, c.0];
+    let (kept, summed) = walk.partition(|d| walk.strides[0][d] != 0);
+    kept.check(0, dst.len());
+    if kept.len() == 0 {
+        return;
+    }
+    for i in 0..3 {
+        walk.check(i + 1, x[i].len());
+    }
+    let job = Reduction { w, kept, summed, x };
+    // Parallel tasks write outputs at places of their own.
+    let parallel = disjoint(&kept.dims[..kept.rank], &kept.strides[0][..kept.rank]);
+    let shared = Shared::new(dst);
+    // Rows of the destination are added up as rows where its last dimension is the walk's.
+    let by_columns = summed.len() == 1 || (kept.len() > 1 && walk.row_stride(0) != 0);
+    let per_output = summed.len().max(1);
+    if by_columns {
+        let width = kept.row_len().min(BLOCK);
+        let tasks = kept.rows() * kept.row_len().div_ceil(BLOCK);
+        let size = (2 * RUN).div_ceil(per_output * width);
+        let size = if parallel { size } else { tasks };
+        run(tasks, size, &|first, end| columns_run::<T, J, _>(&job, shared, first, end, f));
+    } else if kept.len() == 1 {
+        let r = one_sum::<T, J>(&job, f);
+        // SAFETY: the only use of `dst`, which is borrowed exclusively.
+        put(w, unsafe { shared.range(0, 1) }, r);
+    } else {
+        let size = if parallel { (2 * RUN).div_ceil(per_output) } else { kept.len() };
+        run(kept.len(), size, &|first, end| rows_run::<T, J, _>(&job, shared, first, end, f));
+    }
+}
+
+/// Calls `f(first, end)` for runs of `size` tasks.
+fn run(tasks: usize, size: usize, f: &(dyn Fn(usize, usize) + Sync)) {
+    if tasks <= size {
+        f(0, tasks);
+    } else {
+        parallel_for(tasks.div_ceil(size), &|i| f(i * size, tasks.min((i + 1) * size)));
+    }
+}
+
+#[inline(always)]
+fn put<T: Scalar>(w: Write, dst: &mut [T], r: T) {
+    for o in dst {
+        *o = if w == Write::Accumulate { *o + r } else { r };
+    }
+}
+
+/// Array 0 is the destination, 1 to 3 the operands `x`.
+struct Reduction<'a, T> {
+    w: Write,
+    kept: Walk<4>,
+    summed: Walk<4>,
+    x: [&'a [T]; 3],
+}
+
+/// One output from everything.
+fn one_sum<T: Scalar, J: Join<T>>(job: &Reduction<'_, T>, f: impl Fn(T, T, T) -> T + Sync + Copy) -> T {
+    let summed = &job.summed;
+    let n = summed.dims[0];
+    // Parts of the outermost dimension.
+    let part = |start: usize, end: usize| {
+        let mut part = *summed;
+        part.dims[0] = end - start;
+        let at = std::array::from_fn(|a| start * summed.strides[a][0]);
+        sum_run::<T, J, _>(&part, &job.x, at, f)
+    };
+    let size = n.div_ceil(PARTS);
+    if summed.len() < 2 * RUN {
+        return part(0, n);
+    }
+    let mut parts = [T::ZERO; PARTS];
+    let parts = &mut parts[..n.div_ceil(size)];
+    for_each_run(parts, 1, |i, r| r[0] = part(i * size, n.min((i + 1) * size)));
+    let mut tree = Tree::new();
+    for &r in &*parts {
+        tree.push::<J>(r);
+    }
+    tree.finish::<J>()
+}
+
+multiversion! {
+    [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]]
+    fn sum_run(summed: &Walk<4>, x: &[&[T]; 3], at: [usize; 4], f: F) -> T {
+        let mut room = [[T::ZERO; BLOCK]; 4];
+        sum_all::<T, J, F>(summed, x, at, &mut room, &f)
+    }
+}
+
+multiversion! {
+    /// Outputs `first..end`, each from runs of the last summed dimension.
+    [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]]
+    fn rows_run(job: &Reduction<'_, T>, dst: Shared<T>, first: usize, end: usize, f: F) -> () {
+        let n = job.kept.row_len();
+        let mut room = [[T::ZERO; BLOCK]; 4];
+        for i in first..end {
+            let mut at = job.kept.cursor(i / n).at;
+            for a in 0..4 {
+                at[a] += i % n * job.kept.row_stride(a);
+            }
+            let r = sum_all::<T, J, F>(&job.summed, &job.x, at, &mut room, &f);
+            // SAFETY: a task of its own has each output, or one task has all.
+            put(job.w, unsafe { dst.range(at[0], at[0] + 1) }, r);
+        }
+    }
+}
+
+/// All that `summed` reaches from `at` on, joined in blocks, and the blocks pairwise.
+#[inline(always)]
+fn sum_all<T: Scalar, J: Join<T>, F: Fn(T, T, T) -> T>(
+    summed: &Walk<4>,
+    x: &[&[T]; 3],
+    at: [usize; 4],
+    [ra, rb, rc, result]: &mut [[T; BLOCK]; 4],
+    f: &F,
+) -> T {
+    let mut tree = Tree::new();
+    if summed.len() == 0 {
+        return J::START;
+    }
+    let n = summed.row_len();
+    let [_, sa, sb, sc] = std::array::from_fn(|a| summed.row_stride(a));
+    let mut cursor = summed.cursor(0);
+    for _ in 0..summed.rows() {
+        let mut i = 0;
+        while i < n {
+            let len = BLOCK.min(n - i);
+            let a = stage(ra, x[0], at[1] + cursor.at[1] + i * sa, sa, len);
+            let b = stage(rb, x[1], at[2] + cursor.at[2] + i * sb, sb, len);
+            let c = stage(rc, x[2], at[3] + cursor.at[3] + i * sc, sc, len);
+            let result = &mut result[..len];
+            for l in 0..len {
+                result[l] = f(a[l], b[l], c[l]);
+            }
+            tree.push::<J>(lanes::<T, J>(result));
+            i += len;
+        }
+        cursor.next();
+    }
+    tree.finish::<J>()
+}
+
+multiversion! {
+    /// Blocks of columns `first..end`: each a run of the last kept dimension, over all that is summed.
+    [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]]
+    fn columns_run(job: &Reduction<'_, T>, dst: Shared<T>, first: usize, end: usize, f: F) -> () {
+        let Reduction { w, kept, summed, x } = job;
+        let n = kept.row_len();
+        let blocks = n.div_ceil(BLOCK);
+        let [sd, sa, sb, sc] = std::array::from_fn(|a| kept.row_stride(a));
+        let mut room = [[T::ZERO; BLOCK]; 3];
+        let [ra, rb, rc] = &mut room;
+        let mut total = [J::START; BLOCK];
+        let mut partial = [J::START; BLOCK];
+        let terms = summed.len();
+        for task in first..end {
+            let j = task % blocks * BLOCK;
+            let len = BLOCK.min(n - j);
+            let mut at = kept.cursor(task / blocks).at;
+            for a in 0..4 {
+                at[a] += j * kept.row_stride(a);
+            }
+            let (total, partial) = (&mut total[..len], &mut partial[..len]);
+            total.fill(J::START);
+            let mut term = Terms::new(summed);
+            let mut done = 0;
+            while done < terms {
+                let rows = ROWS.min(terms - done);
+                for row in 0..rows {
+                    let a = stage(ra, x[0], at[1] + term.at[1], sa, len);
+                    let b = stage(rb, x[1], at[2] + term.at[2], sb, len);
+                    let c = stage(rc, x[2], at[3] + term.at[3], sc, len);
+                    let start = row == 0;
+                    for l in 0..len {
+                        let y = f(a[l], b[l], c[l]);
+                        partial[l] = if start { y } else { J::join(partial[l], y) };
+                    }
+                    term.next();
+                }
+                let start = done == 0;
+                for l in 0..len {
+                    total[l] = if start { partial[l] } else { J::join(total[l], partial[l]) };
+                }
+                done += rows;
+            }
+            for l in 0..len {
+                let o = at[0] + l * sd;
+                // SAFETY: a task of its own has each output, or one task has all.
+                put(*w, unsafe { dst.range(o, o + 1) }, total[l]);
+            }
+        }
+    }
+}
+
+/// Walks all elements of the summed dimensions.
+struct Terms<'a> {
+    rows: Cursor<'a, 4>,
+    walk: &'a Walk<4>,
+    i: usize,
+    at: [usize; 4],
+}
+
+impl<'a> Terms<'a> {
+    #[inline(always)]
+    fn new(walk: &'a Walk<4>) -> Self {
+        let rows = walk.cursor(0);
+        Terms { rows, walk, i: 0, at: rows.at }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) {
+        self.i += 1;
+        if self.i < self.walk.row_len() {
+            for a in 1..4 {
+                self.at[a] += self.walk.row_stride(a);
+            }
+        } else {
+            self.i = 0;
+            self.rows.next();
+            self.at = self.rows.at;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Softmax and log-softmax of rows.
+
+use super::{row_count, row_max, row_sum, rows_per_run};
+use crate::Write;
+use crate::scalar::Scalar;
+use crate::simd::multiversion;
+use crate::threads::for_each_run;
+
+/// `out = softmax(x)` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch.
+///
+/// # Panics
+/// If lengths differ or are no whole number of rows.
+///
+/// ```
+/// let mut y = [0.0_f64; 2];
+/// tiegrad_kernels::rows::softmax(&mut y, &[1.0, 1.0], 2);
+/// assert_eq!(y, [0.5, 0.5]);
+/// ```
+pub fn softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
+    assert_eq!(out.len(), x.len(), "softmax: lengths differ");
+    row_count(x.len(), cols);
+    for_each_run(out, rows_per_run(x.len(), cols) * cols, |at, out| {
+        softmax_run(out, &x[at..at + out.len()], cols);
+    });
+}
+
+/// `dx (=, +=) y * (dy - sum(y * dy))` along rows, where `y = softmax(x)`.
+///
+/// # Panics
+/// If lengths differ or are no whole number of rows.
+///
+/// ```
+/// use tiegrad_kernels::{Write, rows::softmax_backward};
+/// let mut dx = [0.0_f64; 2];
+/// softmax_backward(Write::Overwrite, &mut dx, &[0.5, 0.5], &[1.0, 0.0], 2);
+/// assert_eq!(dx, [0.25, -0.25]);
+/// ```
+pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) {
+    assert!(dx.len() == y.len() && dx.len() == dy.len(), "softmax_backward: lengths differ");
+    row_count(y.len(), cols);
+    for_each_run(dx, rows_per_run(y.len(), cols) * cols, |at, dx| {
+        let end = at + dx.len();
+        softmax_backward_run(w, dx, &y[at..end], &dy[at..end], cols);
+    });
+}
+
+/// `out = x - log(sum(exp(x)))` along rows of `cols` elements.
+///
+/// # Panics
+/// If lengths differ or are no whole number of rows.
+///
+/// ```
+/// let mut y = [0.0_f64; 2];
+/// tiegrad_kernels::rows::log_softmax(&mut y, &[3.0, 3.0], 2);
+/// assert!((y[0] + 2.0_f64.ln()).abs() < 1e-15);
+/// ```
+pub fn log_softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
+    assert_eq!(out.len(), x.len(), "log_softmax: lengths differ");
+    row_count(x.len(), cols);
+    for_each_run(out, rows_per_run(x.len(), cols) * cols, |at, out| {
+        log_softmax_run(out, &x[at..at + out.len()], cols);
+    });
+}
+
+/// `dx (=, +=) dy - exp(y) * sum(dy)` along rows, where `y = log_softmax(x)`.
+///
+/// # Panics
+/// If lengths differ or are no whole number of rows.
+///
+/// ```
+/// use tiegrad_kernels::{Write, rows::log_softmax_backward};
+/// let mut dx = [0.0_f64; 1];
+/// log_softmax_backward(Write::Overwrite, &mut dx, &[0.0], &[5.0], 1);
+/// assert_eq!(dx, [0.0]);
+/// ```
+pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) {
+    assert!(dx.len() == y.len() && dx.len() == dy.len(), "log_softmax_backward: lengths differ");
+    row_count(y.len(), cols);
+    for_each_run(dx, rows_per_run(y.len(), cols) * cols, |at, dx| {
+        let end = at + dx.len();
+        log_softmax_backward_run(w, dx, &y[at..end], &dy[at..end], cols);
+    });
+}
+
+/// The softmax of one row, in place.
+#[inline(always)]
+pub(crate) fn softmax_row<T: Scalar>(out: &mut [T]) {
+    let max = row_max(out);
+    for o in out.iter_mut() {
+        *o = (*o - max).exp();
+    }
+    let scale = row_sum(out.len(), |i| out[i]).recip();
+    for o in out {
+        *o *= scale;
+    }
+}
+
+multiversion! {
+    [T: Scalar]
+    fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
+        for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
+            out.copy_from_slice(x);
+            softmax_row(out);
+        }
+    }
+}
+
+multiversion! {
+    [T: Scalar]
+    fn softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
+        let add = w == Write::Accumulate;
+        for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
+            let y = &y[r * cols..][..cols];
+            let dy = &dy[r * cols..][..cols];
+            let dot = row_sum(cols, |i| y[i] * dy[i]);
+            for i in 0..cols {
+                let g = y[i] * (dy[i] - dot);
+                dx[i] = if add { dx[i] + g } else { g };
+            }
+        }
+    }
+}
+
+multiversion! {
+    [T: Scalar]
+    fn log_softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
+        for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
+            let max = row_max(x);
+            let log_sum = row_sum(cols, |i| (x[i] - max).exp()).ln();
+            for i in 0..cols {
+                out[i] = x[i] - max - log_sum;
+            }
+        }
+    }
+}
+
+multiversion! {
+    [T: Scalar]
+    fn log_softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
+        let add = w == Write::Accumulate;
+        for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
+            let y = &y[r * cols..][..cols];
+            let dy = &dy[r * cols..][..cols];
+            let sum = row_sum(cols, |i| dy[i]);
+            for i in 0..cols {
+                let g = dy[i] - y[i].exp() * sum;
+                dx[i] = if add { dx[i] + g } else { g };
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The number types that the engine computes with: `f32`, `f64`, and dual numbers over each.
+
+mod dual;
+mod float;
+
+use crate::matmul::Gemm;
+pub use dual::Dual;
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
+
+pub(crate) mod sealed {
+    /// Types of this crate only; all of them are plain numbers for which all-zero bytes mean zero.
+    pub trait Sealed {}
+}
+
+/// Which [`Scalar`] a value has.
+///
+/// ```
+/// use tiegrad_kernels::{DType, Scalar};
+/// assert_eq!(f32::DTYPE, DType::F32);
+/// assert_eq!(DType::F64.to_string(), "float64");
+/// ```
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum DType {
+    /// `f32`
+    F32,
+    /// `f64`
+    F64,
+    /// `Dual<f32>`
+    DualF32,
+    /// `Dual<f64>`
+    DualF64,
+}
+
+impl DType {
+    /// The name, as PyTorch spells it for the two that it has.
+    ///
+    /// ```
+    /// assert_eq!(tiegrad_kernels::DType::F32.name(), "float32");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            DType::F32 => "float32",
+            DType::F64 => "float64",
+            DType::DualF32 => "dual float32",
+            DType::DualF64 => "dual float64",
+        }
+    }
+}
+
+impl Display for DType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A number that the engine computes with. Sealed: `f32`, `f64`, [`Dual<f32>`](Dual), [`Dual<f64>`](Dual).
+///
+/// The `f32` functions `exp`, `ln`, `ln_1p`, `exp_m1`, `tanh`, `sigmoid` and `erf` are branch-free and are
+/// vectorized in loops; each is within 3 ulp. `f64` functions are those of std (`erf`: fdlibm's, 1 ulp).
+/// Comparisons of dual numbers look at the real part alone.
+///
+/// ```
+/// use tiegrad_kernels::Scalar;
+/// fn logistic_loss<T: Scalar>(x: T) -> T { (-x).exp().ln_1p() }
+/// assert!((logistic_loss(0.0_f64) - 2.0_f64.ln()).abs() < 1e-15);
+/// ```
+pub trait Scalar:
+    sealed::Sealed
+    + Copy
+    + Default
+    + Debug
+    + Display
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Sum
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// +∞.
+    const INFINITY: Self;
+    /// -∞.
+    const NEG_INFINITY: Self;
+    /// Which scalar this is.
+    const DTYPE: DType;
+    /// Whether kernels are compiled for more than the baseline instruction set.
+    #[doc(hidden)]
+    const VECTORIZED: bool = false;
+
+    /// The nearest value; a dual number gets a zero derivative.
+    fn from_f64(x: f64) -> Self;
+    /// The value, or the real part of a dual number.
+    fn to_f64(self) -> f64;
+    /// The nearest value to an integer.
+    #[inline(always)]
+    fn from_usize(n: usize) -> Self {
+        Self::from_f64(n as f64)
+    }
+
+    /// e^x.
+    fn exp(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
+    /// ln(1 + x), accurate near 0.
+    fn ln_1p(self) -> Self;
+    /// e^x - 1, accurate near 0.
+    fn exp_m1(self) -> Self;
+    /// The square root.
+    fn sqrt(self) -> Self;
+    /// The hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// 1 / (1 + e^-x).
+    fn sigmoid(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
+    /// The sine.
+    fn sin(self) -> Self;
+    /// The cosine.
+    fn cos(self) -> Self;
+    /// The absolute value. A dual zero gets derivative 0, as `torch.abs` does.
+    fn abs(self) -> Self;
+    /// 1 / x.
+    fn recip(self) -> Self;
+    /// x to a real power.
+    fn powf(self, y: Self) -> Self;
+    /// x to an integer power.
+    fn powi(self, n: i32) -> Self;
+    /// The larger of two; NaN if either is NaN, as `torch.maximum`.
+    fn maximum(self, other: Self) -> Self;
+    /// The smaller of two; NaN if either is NaN, as `torch.minimum`.
+    fn minimum(self, other: Self) -> Self;
+    /// Whether this is NaN; for a dual number, whether either part is.
+    fn is_nan(self) -> bool;
+    /// Whether this is neither NaN nor infinite; for a dual number, whether both parts are.
+    fn is_finite(self) -> bool;
+
+    /// Calls the method of `f` for this scalar: how generic code reaches one method per scalar.
+    fn apply<F: ScalarFn>(f: F, x: F::In<Self>) -> F::Out<Self>;
+
+    /// The matrix product kernel of this scalar.
+    ///
+    /// # Safety
+    /// Every element that the sizes and strides of `g` reach must be valid: `a`, `b` and `bias` for reads,
+    /// `c` for reads and writes and not shared with anything.
+    #[doc(hidden)]
+    unsafe fn gemm(g: &Gemm<Self>);
+}
+
+/// A function with one method per scalar, called through [`Scalar::apply`].
+///
+/// ```
+/// use tiegrad_kernels::{Dual, Scalar, ScalarFn};
+/// struct Name;
+/// impl ScalarFn for Name {
+///     type In<T: Scalar> = ();
+///     type Out<T: Scalar> = &'static str;
+///     fn call_f32(self, (): ()) -> &'static str { "single" }
+///     fn call_f64(self, (): ()) -> &'static str { "double" }
+///     fn call_dual_f32(self, (): ()) -> &'static str { "dual single" }
+///     fn call_dual_f64(self, (): ()) -> &'static str { "dual double" }
+/// }
+/// fn name<T: Scalar>() -> &'static str { T::apply(Name, ()) }
+/// assert_eq!(name::<f32>(), "single");
+/// assert_eq!(name::<Dual<f64>>(), "dual double");
+/// ```
+pub trait ScalarFn {
+    /// The argument.
+    type In<T: Scalar>;
+    /// The result.
+    type Out<T: Scalar>;
+    /// The method for `f32`.
+    fn call_f32(self, x: Self::In<f32>) -> Self::Out<f32>;
+    /// The method for `f64`.
+    fn call_f64(self, x: Self::In<f64>) -> Self::Out<f64>;
+    /// The method for `Dual<f32>`.
+    fn call_dual_f32(self, x: Self::In<Dual<f32>>) -> Self::Out<Dual<f32>>;
+    /// The method for `Dual<f64>`.
+    fn call_dual_f64(self, x: Self::In<Dual<f64>>) -> Self::Out<Dual<f64>>;
+}
+
+#[cfg(test)]
+mod tests;
