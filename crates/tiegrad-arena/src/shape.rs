@@ -41,6 +41,14 @@ impl Shape {
     ///
     /// # Errors
     /// [`ShapeError`] for more than 8 dimensions, or when their product does not fit.
+    ///
+    /// ```
+    /// use tiegrad_arena::Shape;
+    ///
+    /// assert_eq!(Shape::new(&[2, 3])?, [2, 3]);
+    /// assert!(Shape::new(&[1; 9]).is_err());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     pub fn new(dims: &[usize]) -> Result<Self, ShapeError> {
         let mut shape = Self::SCALAR;
         let Some(head) = shape.dims.get_mut(..dims.len()) else {
@@ -63,12 +71,24 @@ impl Shape {
     }
 
     /// The number of dimensions.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.rank(), 2);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn rank(&self) -> usize {
         usize::from(self.rank)
     }
 
     /// The number of elements: 1 for a scalar, 0 where a dimension is 0.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.len(), 6);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     #[allow(clippy::len_without_is_empty)] // `is_empty` below; clippy does not see past `Deref`
     pub fn len(&self) -> usize {
@@ -76,12 +96,24 @@ impl Shape {
     }
 
     /// Whether there are no elements.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert!(Shape::new(&[2, 0])?.is_empty());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The dimensions.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.dims(), [2, 3]);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn dims(&self) -> &[usize] {
         &self.dims[..self.rank()]
