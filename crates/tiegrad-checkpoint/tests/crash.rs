@@ -1,5 +1,7 @@
 //! A process that is killed while it saves leaves a whole checkpoint.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! One test for each way in which a file, a save or a load can be wrong.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use std::error::Error as _;

@@ -1,5 +1,7 @@
 //! Files that `safetensors.torch` has written: from `tests/data`, or from the folder that `TIEGRAD_ORACLE` names.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use std::collections::BTreeMap;

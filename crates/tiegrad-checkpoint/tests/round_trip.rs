@@ -1,5 +1,7 @@
 //! What is saved comes back bit for bit, and equal content is equal bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use std::collections::BTreeSet;

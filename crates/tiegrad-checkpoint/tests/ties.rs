@@ -1,5 +1,7 @@
 //! Ties: one tensor in the file for one parameter in the arena, under however many names; anything else only when asked for.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use common::{entries, foreign, param, problems, zeros};
