@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use ndarray::{Array, Array2, ArrayD, IxDyn, arr0, arr1, arr2};
 use tiegrad_arena::{ArenaError, Grads, ParamId, Params, Selection, Shape, State, Values};
+use tiegrad_kernels::Dual;
 
 fn shape(dims: &[usize]) -> Shape {
     Shape::new(dims).unwrap()
@@ -224,6 +225,26 @@ fn a_cast_keeps_ids_values_and_layout() {
         params
             .ids()
             .all(|id| back.as_slice(id) == params.as_slice(id))
+    );
+}
+
+#[test]
+fn a_cast_to_dual_numbers_and_back_keeps_ids() {
+    let mut params = Params::<f32>::new();
+    let ids = [3, 40].map(|len| filled(&mut params, len, 0.1));
+    let duals = params.cast::<Dual<f64>>();
+    for id in ids {
+        let slice = duals.as_slice(id).unwrap();
+        assert!(
+            slice
+                .iter()
+                .all(|x| (x.re, x.eps) == (f64::from(0.1f32), 0.0))
+        );
+        assert_eq!(slice.as_ptr() as usize % 64, 0);
+    }
+    assert_eq!(
+        duals.cast::<f32>().as_slice(ids[1]),
+        params.as_slice(ids[1])
     );
 }
 
