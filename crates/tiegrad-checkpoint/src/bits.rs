@@ -49,18 +49,26 @@ impl<'v> ScalarFn for Encode<'v> {
     type Out<T: Scalar> = ();
 
     fn call_f32(self, values: &[f32]) {
-        self.out.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        append(self.out, values, |x| x.to_le_bytes());
     }
     fn call_f64(self, values: &[f64]) {
-        self.out.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        append(self.out, values, |x| x.to_le_bytes());
     }
     fn call_dual_f32(self, values: &[Dual<f32>]) {
-        let real = values.iter().flat_map(|x| x.re.to_le_bytes());
-        self.out.extend(real);
+        append(self.out, values, |x| x.re.to_le_bytes());
     }
     fn call_dual_f64(self, values: &[Dual<f64>]) {
-        let real = values.iter().flat_map(|x| x.re.to_le_bytes());
-        self.out.extend(real);
+        append(self.out, values, |x| x.re.to_le_bytes());
+    }
+}
+
+#[inline]
+fn append<T, const N: usize>(out: &mut Vec<u8>, values: &[T], bytes: impl Fn(&T) -> [u8; N]) {
+    let start = out.len();
+    out.resize(start + values.len() * N, 0);
+    let end = &mut out[start..];
+    for (to, value) in end.as_chunks_mut::<N>().0.iter_mut().zip(values) {
+        *to = bytes(value);
     }
 }
 

@@ -188,6 +188,12 @@ pub enum Fault {
         /// How many bytes there are too many.
         extra: usize,
     },
+    /// Written by a later version of tiegrad, in a layout that this one does not know.
+    #[non_exhaustive]
+    Version {
+        /// The layout's version.
+        version: String,
+    },
     /// A metadata entry of tiegrad's own does not have its form.
     #[non_exhaustive]
     Metadata {
@@ -377,6 +383,12 @@ impl fmt::Display for Fault {
                 )
             }
             Self::Trailing { extra } => write!(f, "{extra} bytes follow its last tensor"),
+            Self::Version { version } => {
+                write!(
+                    f,
+                    "it has version {version:?} of tiegrad's layout, and this program knows version 1"
+                )
+            }
             Self::Metadata { key } => {
                 write!(f, "its metadata {key:?} does not have the form it should")
             }

@@ -32,8 +32,14 @@ pub(crate) struct Extras {
 
 impl Extras {
     pub(crate) fn read(metadata: &BTreeMap<String, String>) -> Result<Self, Fault> {
+        let version = metadata.get(VERSION.0);
+        if let Some(version) = version.filter(|version| *version != VERSION.1) {
+            return Err(Fault::Version {
+                version: version.clone(),
+            });
+        }
         Ok(Self {
-            own: metadata.contains_key(VERSION.0),
+            own: version.is_some(),
             states: parse(metadata, STATES)?,
             bytes: parse(metadata, BYTES)?,
             transposed: parse(metadata, TRANSPOSED)?,

@@ -260,14 +260,10 @@ impl<'f> Planner<'_, 'f> {
         let unexpected: BTreeSet<&str> = tensors.chain(aliases).collect();
         let missing = std::mem::take(&mut self.missing);
         // Only the first few get suggestions: they cost a comparison with every name.
-        let mut hints = 16;
-        let mut hint = |name: &str, known: &mut dyn Iterator<Item = &str>| {
-            hints -= i32::from(hints > 0);
-            if hints > 0 {
-                near(name, known)
-            } else {
-                Vec::new()
-            }
+        let mut hints = 0..16;
+        let mut hint = |name: &str, known: &mut dyn Iterator<Item = &str>| match hints.next() {
+            Some(_) => near(name, known),
+            None => Vec::new(),
         };
         for name in &missing {
             if self.policy.missing {

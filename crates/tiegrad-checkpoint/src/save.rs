@@ -77,7 +77,8 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
     }
 
     /// Writes the file so that a crash at any moment leaves the old file or the new one, whole: into a new file in the same
-    /// directory, which is brought to the disk and then renamed.
+    /// directory, which is brought to the disk and then renamed. (A link at `path` is replaced, not followed.) What a killed
+    /// process has left of such a file is removed by the next save to the same path.
     ///
     /// # Errors
     /// As [`to_bytes`](Self::to_bytes), and [`Error::Io`]; the old file is still there then.
