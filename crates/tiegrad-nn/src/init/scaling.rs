@@ -1,0 +1,202 @@
+//! Initializers whose variance follows from the fans: Xavier, Kaiming, LeCun.
+
+use rand::Rng;
+
+use super::draw::{fill_normal, fill_truncated, uniform_draw};
+use super::{InitError, Initializer, Target};
+
+/// An initializer with standard deviation `gain / √fan`: what [`xavier_uniform`], [`kaiming_normal`] and their kin return, and what changes them.
+///
+/// ```
+/// use tiegrad_nn::init::{self, Fan, Nonlinearity};
+///
+/// // torch.nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu")
+/// let relu = init::kaiming_normal().fan(Fan::Out).nonlinearity(Nonlinearity::ReLU);
+/// assert_eq!(relu.std(100, 50), (2.0_f64 / 50.0).sqrt());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VarianceScaling {
+    gain: f64,
+    fan: Fan,
+    distribution: Distribution,
+}
+
+/// Which fan a variance follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fan {
+    /// The inputs of an output element: keeps the forward pass's variance.
+    In,
+    /// The outputs of an input element: keeps the backward pass's variance.
+    Out,
+    /// The mean of both.
+    Average,
+}
+
+/// What values are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// U(-b, b), b = √3 · std.
+    Uniform,
+    /// N(0, std²).
+    Normal,
+    /// A normal distribution cut off at two of its standard deviations, widened so that its standard deviation is `std` (as in Keras and Flax).
+    TruncatedNormal,
+}
+
+/// What comes after a layer: what its gain is chosen for (`torch.nn.init.calculate_gain`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Nonlinearity {
+    /// None, or a sigmoid: gain 1.
+    Linear,
+    /// Gain 5/3.
+    Tanh,
+    /// Gain √2.
+    ReLU,
+    /// Gain √(2 / (1 + slope²)).
+    LeakyReLU(
+        /// The negative slope.
+        f64,
+    ),
+    /// Gain 3/4.
+    SELU,
+}
+
+impl Nonlinearity {
+    /// The gain.
+    ///
+    /// ```
+    /// assert_eq!(tiegrad_nn::init::Nonlinearity::Tanh.gain(), 5.0 / 3.0);
+    /// ```
+    pub fn gain(self) -> f64 {
+        match self {
+            Self::Linear => 1.0,
+            Self::Tanh => 5.0 / 3.0,
+            Self::ReLU => std::f64::consts::SQRT_2,
+            Self::LeakyReLU(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
+            Self::SELU => 0.75,
+        }
+    }
+}
+
+/// Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010), uniform: gain 1, the mean of both fans.
+pub fn xavier_uniform() -> VarianceScaling {
+    VarianceScaling {
+        gain: 1.0,
+        fan: Fan::Average,
+        distribution: Distribution::Uniform,
+    }
+}
+
+/// As [`xavier_uniform`], normal.
+pub fn xavier_normal() -> VarianceScaling {
+    VarianceScaling {
+        distribution: Distribution::Normal,
+        ..xavier_uniform()
+    }
+}
+
+/// He et al., "Delving deep into rectifiers" (arXiv:1502.01852), uniform: gain √2, fan in.
+pub fn kaiming_uniform() -> VarianceScaling {
+    VarianceScaling {
+        gain: Nonlinearity::ReLU.gain(),
+        fan: Fan::In,
+        distribution: Distribution::Uniform,
+    }
+}
+
+/// As [`kaiming_uniform`], normal.
+pub fn kaiming_normal() -> VarianceScaling {
+    VarianceScaling {
+        distribution: Distribution::Normal,
+        ..kaiming_uniform()
+    }
+}
+
+/// LeCun et al., "Efficient BackProp" (1998), uniform: gain 1, fan in.
+pub fn lecun_uniform() -> VarianceScaling {
+    VarianceScaling {
+        gain: 1.0,
+        fan: Fan::In,
+        distribution: Distribution::Uniform,
+    }
+}
+
+/// As [`lecun_uniform`], from a truncated normal distribution, as in Keras.
+pub fn lecun_normal() -> VarianceScaling {
+    VarianceScaling {
+        distribution: Distribution::TruncatedNormal,
+        ..lecun_uniform()
+    }
+}
+
+impl VarianceScaling {
+    /// Another gain.
+    pub fn gain(self, gain: f64) -> Self {
+        Self { gain, ..self }
+    }
+
+    /// The gain for what comes after the layer.
+    pub fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
+        self.gain(nonlinearity.gain())
+    }
+
+    /// Another fan.
+    pub fn fan(self, fan: Fan) -> Self {
+        Self { fan, ..self }
+    }
+
+    /// Another distribution.
+    pub fn distribution(self, distribution: Distribution) -> Self {
+        Self {
+            distribution,
+            ..self
+        }
+    }
+
+    /// The standard deviation for these fans.
+    pub fn std(&self, fan_in: usize, fan_out: usize) -> f64 {
+        let fan = match self.fan {
+            Fan::In => fan_in as f64,
+            Fan::Out => fan_out as f64,
+            Fan::Average => (fan_in as f64 + fan_out as f64) / 2.0,
+        };
+        (self.gain * self.gain / fan).sqrt()
+    }
+}
+
+/// The standard deviation of N(0, 1) cut off at -2 and 2.
+const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
+
+impl Initializer for VarianceScaling {
+    fn fill(
+        &mut self,
+        target: &Target<'_>,
+        values: &mut [f64],
+        rng: &mut dyn Rng,
+    ) -> Result<(), InitError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let std = self.std(target.fan_in, target.fan_out);
+        if !std.is_finite() {
+            return Err(target.unsuitable(format!("a gain is a finite number, got {}", self.gain)));
+        }
+        match self.distribution {
+            Distribution::Uniform => {
+                let bound = 3.0_f64.sqrt() * std;
+                values
+                    .iter_mut()
+                    .for_each(|value| *value = uniform_draw(rng, -bound, bound));
+            }
+            Distribution::Normal => fill_normal(values, rng, 0.0, std),
+            Distribution::TruncatedNormal => {
+                let wide = std / TRUNCATED_STD;
+                if wide > 0.0 {
+                    fill_truncated(values, rng, 0.0, wide, -2.0 * wide, 2.0 * wide);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! GPT.
+
+use rand::Rng;
+use tiegrad_arena::Params;
+use tiegrad_autodiff::Var;
+use tiegrad_derive::Module;
+use tiegrad_kernels::Scalar;
+
+use super::attention::check_heads;
+use super::block::BlockInit;
+use super::{Block, Dropout, Embedding, LayerNorm, Linear};
+use crate::init::{self, InitError};
+use crate::layer::Layer;
+
+/// The sizes and settings of a [`GPT`], under nanoGPT's names. The default is nanoGPT's CPU setting: 804,096 parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GptConfig {
+    /// The number of blocks.
+    pub n_layer: usize,
+    /// The number of heads; divides `n_embd`.
+    pub n_head: usize,
+    /// The width.
+    pub n_embd: usize,
+    /// The longest sequence.
+    pub block_size: usize,
+    /// The number of tokens.
+    pub vocab_size: usize,
+    /// The probability of dropout, everywhere.
+    pub dropout: f64,
+    /// Whether linear layers and normalizations have biases.
+    pub bias: bool,
+    /// Whether the output projection is the input embedding.
+    pub tied: bool,
+}
+
+impl Default for GptConfig {
+    fn default() -> Self {
+        Self {
+            n_layer: 4,
+            n_head: 4,
+            n_embd: 128,
+            block_size: 64,
+            vocab_size: 65,
+            dropout: 0.0,
+            bias: false,
+            tied: true,
+        }
+    }
+}
+
+/// A language model in the manner of GPT-2, with nanoGPT's names and initialization: token and position embeddings, [`Block`]s, a last normalization,
+/// and a projection to logits, which is tied to the token embedding unless the configuration says otherwise.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+///
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let config = GptConfig { n_layer: 2, n_head: 2, n_embd: 8, block_size: 16, vocab_size: 65, ..GptConfig::default() };
+/// let gpt = GPT::new(&mut params, &config, &mut rng)?;
+/// assert_eq!(gpt.lm_head.weight, gpt.wte.weight);
+///
+/// let mut tape = Tape::new();
+/// let g = tape.record(&mut params);
+/// let idx = g.indices((&[1_u32, 2, 3, 4, 5, 6][..], [2, 3]));
+/// let targets = g.indices((&[2_u32, 3, 4, 5, 6, 7][..], [2, 3]));
+/// let loss = gpt.loss(idx, targets).backward()?;
+/// assert!((loss - 65.0_f32.ln()).abs() < 0.2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Module, Clone, Debug, PartialEq)]
+#[module(crate = "crate")]
+pub struct GPT {
+    /// Of tokens: (vocab_size, n_embd).
+    pub wte: Embedding,
+    /// Of positions: (block_size, n_embd).
+    pub wpe: Embedding,
+    /// On the embeddings.
+    pub drop: Dropout,
+    /// The blocks.
+    pub h: Vec<Block>,
+    /// Before the projection.
+    pub ln_f: LayerNorm,
+    /// To logits: n_embd to vocab_size, without a bias.
+    pub lm_head: Linear,
+}
+
+impl GPT {
+    /// Weights from N(0, 0.02²), those of the projections into the residual stream from N(0, 0.02² / (2 n_layer)), biases 0, gains 1.
+    ///
+    /// # Errors
+    /// [`InitError`]: heads that do not divide the width; sizes too large; a full arena.
+    #[track_caller]
+    pub fn new<T: Scalar>(
+        params: &mut Params<T>,
+        config: &GptConfig,
+        rng: &mut impl Rng,
+    ) -> Result<Self, InitError> {
+        let &GptConfig {
+            n_layer,
+            n_head,
+            n_embd,
+            block_size,
+            vocab_size,
+            dropout,
+            bias,
+            tied,
+        } = config;
+        check_heads(n_embd, n_head)?;
+        let weights = init::normal(0.0, 0.02);
+        let residual = init::normal(0.0, 0.02 / (2.0 * n_layer.max(1) as f64).sqrt());
+
+        let wte = Embedding::with_init(params, vocab_size, n_embd, weights, rng)?;
+        let wpe = Embedding::with_init(params, block_size, n_embd, weights, rng)?;
+        let mut h = Vec::with_capacity(n_layer);
+        for _ in 0..n_layer {
+            let init = BlockInit { weights, residual };
+            h.push(Block::with_init(
+                params, n_embd, n_head, dropout, bias, init, rng,
+            )?);
+        }
+        let ln_f = LayerNorm::with(params, n_embd, 1e-5, true, bias)?;
+        let lm_head = match tied {
+            true => Linear::from_ids(params, wte.weight, None)?,
+            false => Linear::with(n_embd, vocab_size)
+                .bias(false)
+                .weight_init(weights)
+                .build(params, rng)?,
+        };
+        Ok(Self {
+            wte,
+            wpe,
+            drop: Dropout::new(dropout),
+            h,
+            ln_f,
+            lm_head,
+        })
+    }
+
+    /// The mean cross-entropy of `targets` (batch, time) after `idx` (batch, time), in nats.
+    #[track_caller]
+    pub fn loss<'t, T: Scalar>(&self, idx: Var<'t, T>, targets: Var<'t, T>) -> Var<'t, T> {
+        self.forward(idx).cross_entropy(targets)
+    }
+
+    /// The logits of the last position alone, (batch, vocab_size): what sampling needs.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let gpt = GPT::new(&mut params, &GptConfig { n_layer: 1, ..GptConfig::default() }, &mut rng)?;
+    /// let mut tape = Tape::new();
+    /// let g = tape.eval(&params);
+    /// let logits = gpt.last_logits(g.indices((&[1_u32, 2, 3][..], [1, 3])));
+    /// assert_eq!(&**logits.shape(), [1, 65]);
+    /// # Ok::<(), init::InitError>(())
+    /// ```
+    #[track_caller]
+    pub fn last_logits<'t, T: Scalar>(&self, idx: Var<'t, T>) -> Var<'t, T> {
+        let last = idx.shape().last().map_or(0, |time| time.saturating_sub(1));
+        self.lm_head.forward(self.hidden(idx).select(-2, last))
+    }
+
+    /// The hidden state after the last normalization: idx (batch, time), result (batch, time, n_embd).
+    #[track_caller]
+    pub fn hidden<'t, T: Scalar>(&self, idx: Var<'t, T>) -> Var<'t, T> {
+        let time = idx.shape().last().copied().unwrap_or(0);
+        // Too long a sequence is an error of this slice: the range does not lie in the dimension.
+        let positions = idx.graph().param(self.wpe.weight).slice(0, 0..time);
+        let mut x = self.drop.forward(self.wte.forward(idx) + positions);
+        for block in &self.h {
+            x = block.forward(x);
+        }
+        self.ln_f.forward(x)
+    }
+}
+
+/// idx (batch, time) to logits (batch, time, vocab_size).
+impl Layer for GPT {
+    #[track_caller]
+    fn forward<'t, T: Scalar>(&self, idx: Var<'t, T>) -> Var<'t, T> {
+        self.lm_head.forward(self.hidden(idx))
+    }
+}

@@ -1,0 +1,21 @@
+//! The layers, under PyTorch's names, with PyTorch's parameter names.
+
+mod activation;
+mod attention;
+mod block;
+mod dropout;
+mod embedding;
+mod gpt;
+mod layer_norm;
+mod linear;
+
+pub use activation::{
+    Flatten, GELU, GELUTanh, Identity, LeakyReLU, LogSoftmax, ReLU, SiLU, Sigmoid, Softmax, Tanh,
+};
+pub use attention::CausalSelfAttention;
+pub use block::{Block, MLP};
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use gpt::{GPT, GptConfig};
+pub use layer_norm::LayerNorm;
+pub use linear::{Linear, LinearBuilder, TiedLinear};

@@ -1,0 +1,371 @@
+//! [`ModuleExt`]: what every module can do, all from the one traversal.
+
+use std::any::Any;
+
+use rand::Rng;
+use tiegrad_arena::{ArenaError, ParamId, ParamInfo, Params, Selection};
+use tiegrad_autodiff::Error;
+use tiegrad_kernels::Scalar;
+
+use super::error::NameError;
+use super::glob::select_uses;
+use super::module::{Module, ParamUse};
+use super::picture::Picture;
+use super::repr::Repr;
+use super::summary::{Summary, Totals};
+use super::uses::{Use, all_uses, named_parameters};
+use super::walk::{At, Walker, walk};
+use super::{copies, explain, find};
+use crate::init::{self, InitError, Initializer};
+use crate::layer::DynLayer;
+
+/// What every [`Module`] can do: names, look-up, selection, prints, counts, initialization, copies.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+///
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+///
+/// let names: Vec<_> = net.named_parameters().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+/// assert_eq!(net.find("2.weight")?, net.2.weight);
+/// assert_eq!(net.num_parameters(&params), 49);
+/// assert_eq!(net.select(&params, "*.weight")?.len(), 2);
+/// # Ok::<(), NameError>(())
+/// ```
+pub trait ModuleExt {
+    /// This module behind a pointer.
+    fn as_module(&self) -> &dyn Module;
+
+    /// Shows the whole tree to a walker, root first: what all the other methods are made from. O(tree).
+    fn walk<'a, W: Walker<'a>>(&'a self, walker: &mut W) {
+        walk(self.as_module(), walker);
+    }
+
+    /// Every parameter once, under its first path, in tree order. O(tree).
+    fn named_parameters(&self) -> Vec<(String, ParamId)> {
+        named_parameters(self.as_module())
+    }
+
+    /// Every use of every parameter, in tree order: all paths, each with the use it is an alias of (if it is one) and whether it is
+    /// transposed. What a checkpoint stores. O(tree).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let wte = Embedding::new(&mut params, 65, 8, &mut rng);
+    /// let uses = (wte.clone(), Linear::from_ids(&params, wte.weight, None)?).all_uses();
+    /// assert_eq!((&*uses[1].path, uses[1].alias_of), ("1.weight", Some(0)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn all_uses(&self) -> Vec<Use> {
+        all_uses(self.as_module())
+    }
+
+    /// The parameter at a path, canonical or alias. Walks only along the path.
+    ///
+    /// # Errors
+    /// [`NameError`], which suggests names that are near.
+    fn find(&self, path: &str) -> Result<ParamId, NameError> {
+        find::find(self.as_module(), path)
+    }
+
+    /// The module at a path; `""` is this one.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// let net = ((ReLU, Dropout::new(0.1)), Tanh);
+    /// assert_eq!(net.find_module("0.1")?.kind(), "Dropout");
+    /// # Ok::<(), NameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NameError`], which suggests names that are near.
+    fn find_module(&self, path: &str) -> Result<&dyn Module, NameError> {
+        find::find_module(self.as_module(), path)
+    }
+
+    /// All modules of one type, with their paths, this one included if it is of that type.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// for (path, linear) in net.modules::<Linear>() {
+    ///     println!("{path}: {} inputs", linear.in_features);
+    /// }
+    /// assert_eq!(net.modules::<Linear>()[1].0, "2");
+    /// ```
+    fn modules<M: Module>(&self) -> Vec<(String, &M)> {
+        struct OfType<'a, M>(Vec<(String, &'a M)>);
+        impl<'a, M: Module> Walker<'a> for OfType<'a, M> {
+            fn enter(&mut self, at: At<'_>, module: &'a dyn Module) {
+                let any: &dyn Any = module;
+                if let Some(module) = any.downcast_ref() {
+                    self.0.push((at.path.to_owned(), module));
+                }
+            }
+            fn param(&mut self, _: At<'_>, _: ParamUse) {}
+        }
+        let mut modules = OfType(Vec::new());
+        self.walk(&mut modules);
+        modules.0
+    }
+
+    /// Calls `f` with every module, this one first, and its path. To change parameters, let it use `params`.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// let mut kinds = Vec::new();
+    /// (ReLU, (Tanh,)).apply(|path, module| kinds.push(format!("{path}:{}", module.kind())));
+    /// assert_eq!(kinds, [":Sequential", "0:ReLU", "1:Sequential", "1.0:Tanh"]);
+    /// ```
+    fn apply(&self, f: impl FnMut(&str, &dyn Module)) {
+        struct Apply<F>(F);
+        impl<'a, F: FnMut(&str, &dyn Module)> Walker<'a> for Apply<F> {
+            fn enter(&mut self, at: At<'_>, module: &'a dyn Module) {
+                (self.0)(at.path, module);
+            }
+            fn param(&mut self, _: At<'_>, _: ParamUse) {}
+        }
+        self.walk(&mut Apply(f));
+    }
+
+    /// The parameters whose path, canonical or alias, matches a pattern, or that of a module which holds them.
+    ///
+    /// Components match whole, so `fc1` selects `fc1.weight` and never `fc10.weight`. Within a component `*` stands for any characters and `?` for
+    /// one; a component `**` stands for any number of components; a backslash takes the next character as it is.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), (Linear::new(&mut params, 8, 1, &mut rng),));
+    /// assert_eq!(net.select(&params, "1")?.len(), 2);
+    /// assert_eq!(net.select(&params, "*.weight")?.len(), 1);
+    /// assert_eq!(net.select(&params, "**.weight")?.len(), 2);
+    /// # Ok::<(), NameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NameError::NothingSelected`] when it matches nothing.
+    fn select<T: Scalar>(&self, params: &Params<T>, pattern: &str) -> Result<Selection, NameError> {
+        let uses = all_uses(self.as_module());
+        let here = select_uses(pattern, &uses)
+            .into_iter()
+            .filter(|(each, _)| params.contains(each.id));
+        let selection: Selection = here.map(|(each, _)| each.id).collect();
+        if selection.is_empty() {
+            return Err(NameError::nothing(pattern, uses));
+        }
+        Ok(selection)
+    }
+
+    /// The parameters of which `f` says yes to a path, canonical or alias, and what the arena knows. Ids that the arena does not have are left out.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
+    /// let matrices = net.select_by(&params, |_, info| info.shape.rank() == 2);
+    /// assert_eq!(matrices.len(), 2);
+    /// ```
+    fn select_by<T: Scalar>(
+        &self,
+        params: &Params<T>,
+        mut f: impl FnMut(&str, &ParamInfo) -> bool,
+    ) -> Selection {
+        let uses = all_uses(self.as_module());
+        let yes = uses
+            .iter()
+            .filter(|each| params.info(each.id).is_ok_and(|info| f(&each.path, info)));
+        yes.map(|each| each.id).collect()
+    }
+
+    /// Elements of all parameters, a tied one counted once.
+    fn num_parameters<T: Scalar>(&self, params: &Params<T>) -> usize {
+        Totals::new(&all_uses(self.as_module()), params).unique
+    }
+
+    /// Elements of all parameters, a tied one counted at every use.
+    fn num_parameters_with_duplicates<T: Scalar>(&self, params: &Params<T>) -> usize {
+        Totals::new(&all_uses(self.as_module()), params).duplicates_included
+    }
+
+    /// The picture of the tree: modules, parameters with shapes, ties, counts.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// assert_eq!(net.tree(&params).to_string(), "\
+    /// net  (Sequential)
+    /// ├─ 0: Linear      ├─ weight  (8, 4)
+    /// │                 └─ bias    (8,)
+    /// ├─ 1: ReLU         (no params)
+    /// └─ 2: Linear      ├─ weight  (1, 8)
+    ///                   └─ bias    (1,)
+    ///
+    /// 49 parameters");
+    /// ```
+    fn tree<T: Scalar>(&self, params: &Params<T>) -> Picture {
+        Picture::new(self.as_module(), params)
+    }
+
+    /// The table of all modules with their own parameter counts, and the totals.
+    fn summary<T: Scalar>(&self, params: &Params<T>) -> Summary {
+        Summary::new(self.as_module(), params)
+    }
+
+    /// Displays this module in PyTorch's layout. What derives `Module` displays so by itself; tuples and lists need this.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// assert_eq!((ReLU, Tanh).repr().to_string(), "Sequential(\n  (0): ReLU()\n  (1): Tanh()\n)");
+    /// ```
+    fn repr(&self) -> Repr<'_> {
+        Repr(self.as_module())
+    }
+
+    /// Initializes the whole net: weights by `initializer`, biases to 0, the gains of normalizations to 1. Each parameter once,
+    /// however many uses it has, in tree order.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// net.init(&mut params, init::constant(1.0), &mut rng)?;
+    /// assert_eq!(params.as_slice(net.2.weight)?, [1.0; 8]);
+    /// assert_eq!(params.as_slice(net.find("2.bias")?)?, [0.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InitError`]: a parameter that is not in the arena, or that the initializer cannot fill.
+    fn init<T: Scalar>(
+        &self,
+        params: &mut Params<T>,
+        initializer: impl Initializer,
+        rng: &mut impl Rng,
+    ) -> Result<(), InitError> {
+        init::whole(self.as_module(), params, None, initializer, rng)
+    }
+
+    /// [`init`](ModuleExt::init) of what a pattern selects (see [`select`](ModuleExt::select)). A pattern that matches a parameter itself, not merely a module
+    /// around it, names it: then biases and gains get the initializer's values too.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// net.init_at(&mut params, "0", init::xavier_uniform(), &mut rng)?; // bias: 0
+    /// net.init_at(&mut params, "2.bias", init::constant(42.0), &mut rng)?;
+    /// assert_eq!(params.as_slice(net.find("2.bias")?)?, [42.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InitError`]: a pattern that matches nothing, besides those of [`init`](ModuleExt::init).
+    fn init_at<T: Scalar>(
+        &self,
+        params: &mut Params<T>,
+        pattern: &str,
+        initializer: impl Initializer,
+        rng: &mut impl Rng,
+    ) -> Result<(), InitError> {
+        init::whole(self.as_module(), params, Some(pattern), initializer, rng)
+    }
+
+    /// Freezes all parameters (`false`) or thaws them (`true`).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
+    /// net.0.requires_grad(&mut params, false)?;
+    /// assert_eq!(net.summary(&params).frozen, 40);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ArenaError`]: a parameter that is not in the arena.
+    fn requires_grad<T: Scalar>(
+        &self,
+        params: &mut Params<T>,
+        requires_grad: bool,
+    ) -> Result<(), ArenaError> {
+        let named = self.named_parameters();
+        named
+            .into_iter()
+            .try_for_each(|(_, id)| params.set_requires_grad(id, requires_grad))
+    }
+
+    /// An independent copy: new parameters with the same values, ties within the module kept. (`clone` ties the copy to the original.)
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let shared = Linear::new(&mut params, 8, 8, &mut rng);
+    /// let net = (shared.clone(), shared);
+    /// let copy = net.duplicate(&mut params)?;
+    /// assert_ne!(copy.0.weight, net.0.weight);
+    /// assert_eq!(copy.0.weight, copy.1.weight);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ArenaError`]: a parameter that is not in the arena, or an arena that is full.
+    #[track_caller]
+    fn duplicate<T: Scalar>(&self, params: &mut Params<T>) -> Result<Self, ArenaError>
+    where
+        Self: Module + Clone,
+    {
+        copies::duplicate(self.clone(), params)
+    }
+
+    /// The text of an op's error, with the paths of the parameters that it names.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 9, 1, &mut rng));
+    /// let mut tape = Tape::new();
+    /// let g = tape.eval(&params);
+    /// let error = net.forward(g.full([2, 4], 1.0)).value().unwrap_err();
+    /// assert!(net.explain(&error).contains("is 2.weight (Linear)"));
+    /// ```
+    fn explain(&self, error: &Error) -> String {
+        explain::explain(self.as_module(), error)
+    }
+}
+
+impl<M: Module> ModuleExt for M {
+    fn as_module(&self) -> &dyn Module {
+        self
+    }
+}
+
+impl ModuleExt for dyn Module {
+    fn as_module(&self) -> &dyn Module {
+        self
+    }
+}
+
+impl ModuleExt for dyn DynLayer {
+    fn as_module(&self) -> &dyn Module {
+        self
+    }
+}

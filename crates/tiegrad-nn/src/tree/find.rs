@@ -1,0 +1,184 @@
+//! Look-up by path, and what to suggest when it fails.
+
+use tiegrad_arena::ParamId;
+
+use super::error::NameError;
+use super::module::{Module, Name, ParamUse, Visit, unboxed};
+use super::uses::all_uses;
+use super::walk::{At, Walker, walk};
+
+/// The parameter at a path: goes only where the path leads.
+pub(crate) fn find(root: &dyn Module, path: &str) -> Result<ParamId, NameError> {
+    match lookup(root, path) {
+        Some(Found::Param(param)) => Ok(param.id),
+        Some(Found::Module(module)) => Err(NameError::IsModule {
+            path: path.to_owned(),
+            kind: module.kind().to_owned(),
+            parameters: all_uses(module)
+                .into_iter()
+                .map(|each| join(path, &each.path))
+                .collect(),
+        }),
+        None => Err(NameError::NotFound {
+            path: path.to_owned(),
+            what: "parameter",
+            near: near(path, all_uses(root).into_iter().map(|each| each.path)),
+        }),
+    }
+}
+
+/// The module at a path; the root at the empty one.
+pub(crate) fn find_module<'a>(
+    root: &'a dyn Module,
+    path: &str,
+) -> Result<&'a dyn Module, NameError> {
+    match lookup(root, path) {
+        Some(Found::Module(module)) => Ok(module),
+        Some(Found::Param(_)) => Err(NameError::IsParameter {
+            path: path.to_owned(),
+        }),
+        None => Err(NameError::NotFound {
+            path: path.to_owned(),
+            what: "module",
+            near: near(path, modules(root)),
+        }),
+    }
+}
+
+fn modules(root: &dyn Module) -> Vec<String> {
+    struct Modules(Vec<String>);
+    impl<'a> Walker<'a> for Modules {
+        fn enter(&mut self, at: At<'_>, _: &'a dyn Module) {
+            if at.depth > 0 {
+                self.0.push(at.path.to_owned());
+            }
+        }
+        fn param(&mut self, _: At<'_>, _: ParamUse) {}
+    }
+    let mut modules = Modules(Vec::new());
+    walk(root, &mut modules);
+    modules.0
+}
+
+fn join(path: &str, rest: &str) -> String {
+    if path.is_empty() {
+        rest.to_owned()
+    } else {
+        format!("{path}.{rest}")
+    }
+}
+
+enum Found<'a> {
+    Module(&'a dyn Module),
+    Param(ParamUse),
+}
+
+fn lookup<'a>(root: &'a dyn Module, path: &str) -> Option<Found<'a>> {
+    let root = unboxed(root);
+    if path.is_empty() {
+        return Some(Found::Module(root));
+    }
+    let mut lookup = Lookup {
+        rest: path,
+        found: None,
+    };
+    root.visit(&mut lookup);
+    lookup.found
+}
+
+struct Lookup<'a, 'p> {
+    rest: &'p str,
+    found: Option<Found<'a>>,
+}
+
+impl<'a> Visit<'a> for Lookup<'a, '_> {
+    fn param(&mut self, name: Name<'_>, param: ParamUse) {
+        if self.found.is_none() && strip(self.rest, name) == Some("") {
+            self.found = Some(Found::Param(param));
+        }
+    }
+
+    fn module(&mut self, name: Name<'_>, module: &'a dyn Module) {
+        if self.found.is_some() {
+            return;
+        }
+        let Some(after) = strip(self.rest, name) else {
+            return;
+        };
+        let module = unboxed(module);
+        match after.strip_prefix('.') {
+            None if after.is_empty() => self.found = Some(Found::Module(module)),
+            None => {}
+            Some(rest) => {
+                let before = std::mem::replace(&mut self.rest, rest);
+                module.visit(self);
+                self.rest = before;
+            }
+        }
+    }
+}
+
+/// What follows a component in a path, if the path starts with that component.
+fn strip<'p>(path: &'p str, name: Name<'_>) -> Option<&'p str> {
+    match name {
+        Name::Field(name) => {
+            let mut rest = path;
+            let mut from = 0;
+            for (at, c) in name.char_indices().filter(|&(_, c)| c == '.' || c == '\\') {
+                rest = rest
+                    .strip_prefix(&name[from..at])?
+                    .strip_prefix('\\')?
+                    .strip_prefix(c)?;
+                from = at + 1;
+            }
+            rest.strip_prefix(&name[from..])
+        }
+        Name::Index(index) => {
+            let digits = path.bytes().take_while(u8::is_ascii_digit).count();
+            let (head, rest) = path.split_at(digits);
+            // Only the one way in which paths are written: no leading zeros.
+            let canonical = head == "0" || !head.starts_with('0');
+            (canonical && head.parse() == Ok(index)).then_some(rest)
+        }
+    }
+}
+
+/// The paths that are most like one that does not exist, at most three.
+pub(crate) fn near(path: &str, paths: impl IntoIterator<Item = String>) -> Vec<String> {
+    const MOST: usize = 3;
+    let limit = (path.chars().count() / 3).max(2);
+    let suffix = format!(".{path}");
+    let mut close: Vec<(usize, String)> = paths
+        .into_iter()
+        .filter_map(|other| {
+            let distance = distance(path, &other);
+            if distance <= limit {
+                Some((distance, other))
+            } else {
+                other.ends_with(&suffix).then_some((limit + 1, other))
+            }
+        })
+        .collect();
+    close.sort_by_key(|(distance, _)| *distance); // stable: in tree order where equal
+    close.truncate(MOST);
+    close.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn one text into the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut two_ago: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(two_ago[j - 2] + 1);
+            }
+        }
+        two_ago = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}

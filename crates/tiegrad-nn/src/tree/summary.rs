@@ -1,0 +1,269 @@
+//! The table of modules with their parameter counts.
+
+use std::fmt;
+
+use tiegrad_arena::Params;
+use tiegrad_kernels::Scalar;
+
+use super::module::{Module, ParamUse};
+use super::text::thousands;
+use super::uses::{IdMap, Use, all_uses};
+use super::walk::{At, Walker, walk};
+
+/// What [`ModuleExt::summary`](crate::ModuleExt::summary) returns: a row for each module, and totals with and without ties.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+///
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let shared = Linear::new(&mut params, 8, 8, &mut rng);
+/// let net = (Linear::new(&mut params, 4, 8, &mut rng), shared.clone(), shared);
+/// let summary = net.summary(&params);
+/// assert_eq!((summary.duplicates_included, summary.shared, summary.unique), (184, 72, 112));
+/// assert_eq!(summary.rows[2].own, 72);
+/// assert_eq!(summary.ties[0].to_string(), "2.weight ↔ 1.weight");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The modules, root first, in the order of the tree.
+    pub rows: Vec<SummaryRow>,
+    /// Elements of all parameters, those of a tied one at every use.
+    pub duplicates_included: usize,
+    /// Elements that the total above counts more than once: what ties save.
+    pub shared: usize,
+    /// Elements of all parameters, each once.
+    pub unique: usize,
+    /// Of these, those that training changes.
+    pub trainable: usize,
+    /// Of these, those that it does not.
+    pub frozen: usize,
+    /// Uses of parameters that are not in this arena: they count nowhere.
+    pub missing: usize,
+    /// The aliases, each with the path it is an alias of.
+    pub ties: Vec<Tie>,
+}
+
+/// A module in a [`Summary`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SummaryRow {
+    /// Its path; empty for the root.
+    pub path: String,
+    /// Its name within its owner.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// How deep in the tree it is; 0 for the root.
+    pub depth: usize,
+    /// Elements of the parameters that it holds itself, tied ones included.
+    pub own: usize,
+    /// Whether one of them has an earlier path.
+    pub tied: bool,
+}
+
+/// A path that leads to a parameter which has an earlier one. It displays as `lm_head.weight ↔ wte.weight`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tie {
+    /// The later path.
+    pub alias: String,
+    /// The first path.
+    pub canonical: String,
+    /// Whether the two uses differ in that one takes the parameter transposed.
+    pub transposed: bool,
+}
+
+impl fmt::Display for Tie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ↔ {}{}",
+            self.alias,
+            self.canonical,
+            if self.transposed { "ᵀ" } else { "" }
+        )
+    }
+}
+
+pub(crate) fn ties(uses: &[Use]) -> Vec<Tie> {
+    uses.iter()
+        .filter_map(|alias| {
+            let first = uses.get(alias.alias_of?)?;
+            Some(Tie {
+                alias: alias.path.clone(),
+                canonical: first.path.clone(),
+                transposed: alias.transposed != first.transposed,
+            })
+        })
+        .collect()
+}
+
+/// Counts over all uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) duplicates_included: usize,
+    pub(crate) unique: usize,
+    pub(crate) trainable: usize,
+    pub(crate) frozen: usize,
+    pub(crate) missing: usize,
+}
+
+impl Totals {
+    pub(crate) fn new<T: Scalar>(uses: &[Use], params: &Params<T>) -> Self {
+        let mut totals = Self::default();
+        for each in uses {
+            let Ok(info) = params.info(each.id) else {
+                totals.missing += 1;
+                continue;
+            };
+            let n = info.shape.len();
+            totals.duplicates_included += n;
+            if each.alias_of.is_none() {
+                totals.unique += n;
+                *if info.requires_grad {
+                    &mut totals.trainable
+                } else {
+                    &mut totals.frozen
+                } += n;
+            }
+        }
+        totals
+    }
+}
+
+impl Summary {
+    pub(crate) fn new<T: Scalar>(root: &dyn Module, params: &Params<T>) -> Self {
+        let uses = all_uses(root);
+        let mut rows = Rows {
+            params,
+            rows: Vec::new(),
+            open: Vec::new(),
+            seen: IdMap::default(),
+        };
+        walk(root, &mut rows);
+        let Totals {
+            duplicates_included,
+            unique,
+            trainable,
+            frozen,
+            missing,
+        } = Totals::new(&uses, params);
+        Self {
+            rows: rows.rows,
+            duplicates_included,
+            shared: duplicates_included - unique,
+            unique,
+            trainable,
+            frozen,
+            missing,
+            ties: ties(&uses),
+        }
+    }
+}
+
+struct Rows<'p, T: Scalar> {
+    params: &'p Params<T>,
+    rows: Vec<SummaryRow>,
+    /// The modules around the current place, as positions in `rows`.
+    open: Vec<usize>,
+    seen: IdMap<()>,
+}
+
+impl<'a, T: Scalar> Walker<'a> for Rows<'_, T> {
+    fn enter(&mut self, at: At<'_>, module: &'a dyn Module) {
+        self.open.push(self.rows.len());
+        self.rows.push(SummaryRow {
+            path: at.path.to_owned(),
+            name: at.name.to_string(),
+            kind: module.kind().to_owned(),
+            depth: at.depth,
+            own: 0,
+            tied: false,
+        });
+    }
+
+    fn leave(&mut self, _: At<'_>, _: &'a dyn Module) {
+        self.open.pop();
+    }
+
+    fn param(&mut self, _: At<'_>, param: ParamUse) {
+        let tied = self.seen.insert(param.id, ()).is_some();
+        let elements = self
+            .params
+            .info(param.id)
+            .map_or(0, |info| info.shape.len());
+        if let Some(row) = self.open.last().and_then(|&open| self.rows.get_mut(open)) {
+            row.own += elements;
+            row.tied |= tied;
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heading = "Layer (type)";
+        let rows: Vec<(String, String)> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let name = if row.depth == 0 { "net" } else { &row.name };
+                let left = format!(
+                    "{:indent$}{name} ({})",
+                    "",
+                    row.kind,
+                    indent = 2 * row.depth
+                );
+                let right = format!("{}{}", thousands(row.own), if row.tied { " ↔" } else { "" });
+                (left, right)
+            })
+            .collect();
+        let totals = [
+            ("Parameters, duplicates included", self.duplicates_included),
+            ("  shared (counted more than once)", self.shared),
+            ("  unique", self.unique),
+            ("    trainable", self.trainable),
+            ("    frozen", self.frozen),
+        ];
+        let length = |text: &str| text.chars().count();
+        let lefts = rows
+            .iter()
+            .map(|(left, _)| length(left))
+            .chain(totals.iter().map(|(left, _)| left.len()));
+        let left_width = lefts.chain([heading.len()]).max().unwrap_or(0) + 3;
+        let number_width = length(&thousands(self.duplicates_included)).max("Parameters".len());
+        let rule = "─".repeat(left_width + number_width + 2);
+
+        writeln!(f, "{heading:left_width$}{:>number_width$}", "Parameters")?;
+        writeln!(f, "{rule}")?;
+        for (left, right) in &rows {
+            let number = right.trim_end_matches(" ↔");
+            let mark = if number.len() == right.len() {
+                ""
+            } else {
+                " ↔"
+            };
+            writeln!(f, "{left:left_width$}{number:>number_width$}{mark}")?;
+        }
+        writeln!(f, "{rule}")?;
+        for (i, (left, count)) in totals.iter().enumerate() {
+            let end = if i + 1 == totals.len() { "" } else { "\n" };
+            write!(
+                f,
+                "{left:left_width$}{:>number_width$}{end}",
+                thousands(*count)
+            )?;
+        }
+        if self.missing > 0 {
+            write!(
+                f,
+                "\n{} uses of parameters that are not in this arena",
+                self.missing
+            )?;
+        }
+        for tie in &self.ties {
+            write!(f, "\n{tie}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! Who uses which parameter: the names, with ties.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use tiegrad_arena::ParamId;
+
+use super::module::{Module, ParamUse, Role};
+use super::walk::{At, Walker, walk};
+
+/// One use of a parameter: a path that leads to it. The first path of an id is its canonical one, the others are aliases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Use {
+    /// The path of this use.
+    pub path: String,
+    /// Which parameter.
+    pub id: ParamId,
+    /// Whether this use takes it transposed.
+    pub transposed: bool,
+    /// What it is there for.
+    pub role: Role,
+    /// Of an alias: the position, in the list of all uses, of the use with the canonical path.
+    pub alias_of: Option<usize>,
+}
+
+/// A map by id. Ids are spread by one multiplication.
+pub(crate) type IdMap<V> = HashMap<ParamId, V, BuildHasherDefault<IdHasher>>;
+
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, id: u64) {
+        // The slot index stands in the upper bits and a product carries only upwards; the table looks at both ends.
+        let product = (self.0 ^ id.rotate_left(24)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ (product >> 32);
+    }
+}
+
+/// Every use, in order.
+pub(crate) fn all_uses(root: &dyn Module) -> Vec<Use> {
+    #[derive(Default)]
+    struct Uses {
+        uses: Vec<Use>,
+        first: IdMap<usize>,
+    }
+    impl Walker<'_> for Uses {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            let ParamUse {
+                id,
+                transposed,
+                role,
+            } = param;
+            let position = self.uses.len();
+            let first = *self.first.entry(id).or_insert(position);
+            let alias_of = (first != position).then_some(first);
+            self.uses.push(Use {
+                path: at.path.to_owned(),
+                id,
+                transposed,
+                role,
+                alias_of,
+            });
+        }
+    }
+    let mut uses = Uses::default();
+    walk(root, &mut uses);
+    uses.uses
+}
+
+/// Every parameter once, under its canonical path.
+pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
+    #[derive(Default)]
+    struct Named {
+        named: Vec<(String, ParamId)>,
+        seen: IdMap<()>,
+    }
+    impl Walker<'_> for Named {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            if self.seen.insert(param.id, ()).is_none() {
+                self.named.push((at.path.to_owned(), param.id));
+            }
+        }
+    }
+    let mut named = Named::default();
+    walk(root, &mut named);
+    named.named
+}
