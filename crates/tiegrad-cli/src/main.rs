@@ -30,7 +30,7 @@ mod vocabulary;
 
 #[cfg(test)]
 mod fake;
-mod pending;
+mod model;
 
 use std::process::ExitCode;
 
@@ -39,11 +39,12 @@ use clap::error::ErrorKind;
 
 use args::{Cli, Command, TrainArgs};
 use error::{Result, usage_from_clap};
+use model::Model;
 use output::Output;
 use signals::Signals;
 
-/// The engine that this program runs on.
-type Model = pending::Pending;
+
+
 
 fn main() -> ExitCode {
     let result = match Cli::try_parse() {

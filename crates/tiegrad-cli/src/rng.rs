@@ -15,6 +15,8 @@ pub(crate) enum Stream {
     EvalValidation = 3,
     /// Generated text.
     Sample = 4,
+    /// Initial values.
+    Init = 5,
 }
 
 /// A generator that depends on nothing but `(seed, stream, index, part)`.

@@ -10,7 +10,7 @@ use crate::text::{Fingerprint, Source};
 use crate::vocabulary::Vocabulary;
 
 /// The metadata entry that holds [`RunState`] as JSON.
-const KEY: &str = "tiegrad.run";
+const KEY: &str = "run";
 /// The version of that JSON.
 const FORMAT: u32 = 1;
 
