@@ -140,6 +140,7 @@ fn weight_decay_can_be_for_matrices_only() {
 fn settings_out_of_range_are_errors_and_change_nothing() {
     let mut params = Params::<f64>::new();
     let id = vector(&mut params, &[1.0]);
+    let copy = params.clone();
     let mut setting = |mut opt: Box<dyn Optimizer<f64>>| {
         set_grad(&mut params, id, &[1.0]);
         let error = opt.step(&mut params).unwrap_err();
@@ -183,6 +184,10 @@ fn settings_out_of_range_are_errors_and_change_nothing() {
     let mut late = SGD::new(0.1);
     late.set_lr(f64::NAN);
     assert_eq!(setting(Box::new(late)).0, "lr");
+    let mut later = SGD::new(0.1).group(Group::new(one(id)).label("it").lr_scale(1e300));
+    later.prepare(&copy).unwrap();
+    later.set_lr(1e300);
+    assert_eq!(setting(Box::new(later)), ("lr", Some("it".into())));
 }
 
 #[test]

@@ -257,7 +257,7 @@ proptest! {
     ) {
         let mut params = Params::<f64>::new();
         let mut model: HashMap<ParamId, Vec<Element>> = HashMap::new();
-        let mut insert = |params: &mut Params<f64>, model: &mut HashMap<_, _>, len: usize| {
+        let insert = |params: &mut Params<f64>, model: &mut HashMap<_, _>, len: usize| {
             let values = numbers(len as u64 + 77, len);
             let id = vector(params, &values);
             let elements = values.iter().map(|&p| Element { p, ..Element::default() });

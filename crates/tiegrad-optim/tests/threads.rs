@@ -33,7 +33,8 @@ fn steps_and_norms_are_the_same_bits_for_every_number_of_threads() {
         let bits: Vec<_> = params.values().slab().iter().map(|w| w.to_bits()).collect();
         (norms, bits)
     };
-    let optimizers: [fn() -> Box<dyn Optimizer<f32>>; 4] = [
+    type Make = fn() -> Box<dyn Optimizer<f32>>;
+    let optimizers: [Make; 4] = [
         || Box::new(SGD::new(0.1).weight_decay(0.1)),
         || Box::new(SGD::new(0.1).momentum(0.9).nesterov(true)),
         || Box::new(AdamW::new(0.1).amsgrad(true)),
