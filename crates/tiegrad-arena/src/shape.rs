@@ -70,6 +70,42 @@ impl Shape {
         Ok(shape)
     }
 
+    /// The same shape with another size along one axis; `None` where there is no such axis or the product does not fit.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.with(1, 5), Shape::new(&[2, 5]).ok());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
+    #[inline]
+    pub fn with(mut self, axis: usize, size: usize) -> Option<Self> {
+        let old = *self.dims().get(axis)?;
+        self.dims[axis] = size;
+        if old == 0 || size == 0 {
+            return Self::new(self.dims()).ok();
+        }
+        let len = (self.len / old).checked_mul(size)?;
+        self.len = len;
+        // With a zero elsewhere the product of the rest is not at hand.
+        if len == 0 || len > isize::MAX as usize { Self::new(self.dims()).ok() } else { Some(self) }
+    }
+
+    /// The same dimensions with two axes exchanged; `None` where there is no such axis.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.swapped(0, 1), Shape::new(&[3, 2]).ok());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
+    #[inline]
+    pub fn swapped(mut self, a: usize, b: usize) -> Option<Self> {
+        if a.max(b) >= self.rank() {
+            return None;
+        }
+        self.dims.swap(a, b);
+        Some(self)
+    }
+
     /// The number of dimensions.
     ///
     /// ```

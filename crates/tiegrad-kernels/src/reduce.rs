@@ -44,7 +44,42 @@ pub fn sum_to<T: Scalar>(
     c_s: &[usize],
     f: impl Fn(T, T, T) -> T + Sync + Copy,
 ) {
-    reduce_to::<T, Plus>(w, dst, ds, shape, [(a, a_s), (b, b_s), (c, c_s)], f);
+    let operands = [(a, a_s), (b, b_s), (c, c_s)];
+    match *shape {
+        [n] if n <= TINY => tiny_sum(w, dst, [0, ds[0]], [1, n], operands.map(|(x, s)| (x, [0, s[0]])), f),
+        [m, n] if m <= TINY && n <= TINY => {
+            tiny_sum(w, dst, [ds[0], ds[1]], [m, n], operands.map(|(x, s)| (x, [s[0], s[1]])), f);
+        }
+        _ => reduce_to::<T, Plus>(w, dst, ds, shape, operands, f),
+    }
+}
+
+/// Up to this size in each dimension a sum is two plain loops: setting up the general walk would take longer than the sum.
+const TINY: usize = 16;
+
+#[inline]
+fn tiny_sum<T: Scalar>(
+    w: Write,
+    dst: &mut [T],
+    ds: [usize; 2],
+    [m, n]: [usize; 2],
+    operands: [(&[T], [usize; 2]); 3],
+    f: impl Fn(T, T, T) -> T,
+) {
+    if w == Write::Overwrite {
+        for i in 0..if ds[0] == 0 { 1 } else { m } {
+            for j in 0..if ds[1] == 0 { 1 } else { n } {
+                dst[i * ds[0] + j * ds[1]] = T::ZERO;
+            }
+        }
+    }
+    let [a, b, c] = operands;
+    let get = |(x, s): (&[T], [usize; 2]), i, j| if x.is_empty() { T::ZERO } else { x[i * s[0] + j * s[1]] };
+    for i in 0..m {
+        for j in 0..n {
+            dst[i * ds[0] + j * ds[1]] += f(get(a, i, j), get(b, i, j), get(c, i, j));
+        }
+    }
 }
 
 /// `dst[i]` = the maximum of `a` over the dimensions whose stride in `ds` is 0; NaN where any is NaN, and -∞
@@ -69,6 +104,9 @@ pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], 
 /// assert_eq!(tiegrad_kernels::reduce::sum(&[1.0_f32, 2.0, 3.0]), 6.0);
 /// ```
 pub fn sum<T: Scalar>(x: &[T]) -> T {
+    if x.len() <= TINY {
+        return x.iter().fold(T::ZERO, |sum, &x| sum + x);
+    }
     in_parts(x.len(), &|start, end| fold_run::<T, _>(&x[start..end], |x| x))
 }
 

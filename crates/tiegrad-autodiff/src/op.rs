@@ -1,0 +1,361 @@
+//! The op protocol: [`Op`], what its forward sees ([`Forward`]), what its rule sees ([`Backward`]) and writes to ([`Dst`]).
+//!
+//! An op is one type in one file: its shapes, its forward, its rule, its samples. Being listed (see [`ops::visit`](crate::ops::visit)) is
+//! being tested. A user's crate defines one the same way and calls [`Graph::apply`](crate::Graph::apply).
+
+use tiegrad_arena::Shape;
+use tiegrad_kernels::{MAX_RANK, Scalar, Write};
+
+use crate::error::Problem;
+use crate::node::{Kind, Node, Strides};
+
+pub use crate::sink::Backward;
+
+/// An operation with a derivative. The value itself is the op's record on the tape (its settings), so it is `Copy` and small.
+///
+/// ```
+/// use tiegrad_arena::{Params, Shape};
+/// use tiegrad_autodiff::{ArgSpec, Backward, Forward, Op, Problem, Sample, Tape};
+/// use tiegrad_kernels::{Scalar, elementwise};
+///
+/// /// y = x³
+/// #[derive(Clone, Copy)]
+/// struct Cube;
+///
+/// impl Op for Cube {
+///     const NAME: &'static str = "cube";
+///     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+///         Ok(*args[0])
+///     }
+///     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+///         let x = cx.arg(0);
+///         elementwise::map(cx.write(), cx.out(), x, |x| x * x * x);
+///         Ok(())
+///     }
+///     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+///         let three = T::from_f64(3.0);
+///         cx.into(0, |dst| {
+///             elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), move |x, dy| three * x * x * dy);
+///         });
+///     }
+///     fn samples() -> Vec<Sample<Self>> {
+///         vec![Sample::new(Cube, [ArgSpec::values([2, 3])])]
+///     }
+/// }
+///
+/// let mut params = Params::<f64>::new();
+/// let mut tape = Tape::new();
+/// let g = tape.record(&mut params);
+/// let x = g.leaf(&[2.0]);
+/// assert_eq!(g.apply(Cube, &[x]).sum().backward()?, 8.0);
+/// assert_eq!(x.grad()?.map(|g| g[[0]]), Some(12.0));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
+pub trait Op: Copy + 'static {
+    /// The name that errors show: PyTorch's where PyTorch has the op.
+    const NAME: &'static str;
+
+    /// What operand `i` must be like. Values in row-major order unless said otherwise.
+    fn kind(&self, i: usize) -> ArgKind {
+        let _ = i;
+        ArgKind::Dense
+    }
+
+    /// The shape of the result, or what is wrong with the operands' number, shapes or the settings. Runs no arithmetic. Everything that
+    /// `forward` and `backward` rely on is checked here, except for values.
+    fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem>;
+
+    /// How many numbers the forward keeps for the rule, besides operands and result (which stay on the tape anyway).
+    fn saved(&self, args: &[&Shape], out: &Shape) -> usize {
+        let _ = (args, out);
+        0
+    }
+
+    /// Computes the result; writes every element of [`Forward::out`] and, of what it asked for, [`Forward::saved`]. Fails only on values, such as
+    /// an index out of range.
+    fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem>;
+
+    /// The rule: for every operand, hands `dy · ∂out/∂operand` to [`Backward::into`] or one of its kin. It never adds to a gradient by itself, and
+    /// it is not called for operands that nobody wants a gradient of.
+    fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>);
+
+    /// Small inputs, over which the gradient checks walk: every setting, broadcast and empty shapes.
+    fn samples() -> Vec<Sample<Self>>;
+}
+
+/// What an operand must be like for an op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgKind {
+    /// Values in row-major order; a view that is not is copied first (and the copy is counted).
+    Dense,
+    /// Values with any strides.
+    Strided,
+    /// Indices.
+    Indices,
+}
+
+/// One sample of an op for the gradient checks: the settings and what operands to draw.
+///
+/// ```
+/// use tiegrad_autodiff::{ArgSpec, Sample, ops};
+/// let sample = Sample::new(ops::Relu, [ArgSpec::values([2, 3]).away_from(&[0.0])]);
+/// assert_eq!(sample.args.len(), 1);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sample<O> {
+    /// The settings.
+    pub op: O,
+    /// What to draw for each operand.
+    pub args: Vec<ArgSpec>,
+}
+
+impl<O> Sample<O> {
+    /// A sample from settings and operands.
+    pub fn new(op: O, args: impl Into<Vec<ArgSpec>>) -> Sample<O> {
+        Sample { op, args: args.into() }
+    }
+}
+
+/// How to draw an operand of a [`Sample`].
+///
+/// ```
+/// use tiegrad_autodiff::ArgSpec;
+/// let positive = ArgSpec::values([3]).range(0.5, 2.0);
+/// let classes = ArgSpec::indices([4], 10);
+/// assert_ne!(format!("{positive:?}"), format!("{classes:?}"));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArgSpec {
+    /// Values drawn uniformly.
+    Values {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The range to draw from.
+        range: (f64, f64),
+        /// Points where the op has no derivative: drawn values keep a distance from them.
+        kinks: Vec<f64>,
+        /// Whether all values differ clearly from each other (for maxima).
+        distinct: bool,
+    },
+    /// Indices below a bound.
+    Indices {
+        /// The shape.
+        shape: Vec<usize>,
+        /// One past the greatest index.
+        bound: u32,
+    },
+}
+
+impl ArgSpec {
+    /// Values from -1.5 to 1.5.
+    pub fn values(shape: impl Into<Vec<usize>>) -> ArgSpec {
+        ArgSpec::Values { shape: shape.into(), range: (-1.5, 1.5), kinks: Vec::new(), distinct: false }
+    }
+
+    /// Indices from 0 to `bound - 1`.
+    pub fn indices(shape: impl Into<Vec<usize>>, bound: u32) -> ArgSpec {
+        ArgSpec::Indices { shape: shape.into(), bound }
+    }
+
+    /// Draw from another range.
+    pub fn range(mut self, low: f64, high: f64) -> ArgSpec {
+        if let ArgSpec::Values { range, .. } = &mut self {
+            *range = (low, high);
+        }
+        self
+    }
+
+    /// Keep away from points where there is no derivative.
+    pub fn away_from(mut self, points: &[f64]) -> ArgSpec {
+        if let ArgSpec::Values { kinks, .. } = &mut self {
+            kinks.extend_from_slice(points);
+        }
+        self
+    }
+
+    /// Draw values that clearly differ from each other.
+    pub fn all_distinct(mut self) -> ArgSpec {
+        if let ArgSpec::Values { distinct, .. } = &mut self {
+            *distinct = true;
+        }
+        self
+    }
+}
+
+/// A strided look at numbers: element (i, j, …) is `data[i * strides[0] + j * strides[1] + …]`.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, T> {
+    /// The numbers, from the first element on.
+    pub data: &'a [T],
+    /// The shape.
+    pub shape: &'a Shape,
+    layout: Option<&'a Strides>,
+}
+
+impl<'a, T> View<'a, T> {
+    /// Numbers in row-major order.
+    #[inline]
+    pub fn dense(data: &'a [T], shape: &'a Shape) -> View<'a, T> {
+        View { data, shape, layout: None }
+    }
+
+    /// Strides in elements, one for each dimension; 0 past the rank.
+    #[inline]
+    pub fn strides(&self) -> [usize; MAX_RANK] {
+        strides_of(self.shape, self.layout)
+    }
+
+    /// The strides of a row and of a column, of a view of at least two dimensions.
+    #[inline]
+    pub fn matrix(&self) -> (usize, usize) {
+        matrix_of(self.shape, self.layout)
+    }
+}
+
+/// Where a rule writes the gradient of one operand.
+#[derive(Debug)]
+pub struct Dst<'a, T> {
+    /// The numbers, from the first element on. Of exactly the operand's elements in row-major order if the op takes the operand
+    /// [`Dense`](ArgKind::Dense).
+    pub data: &'a mut [T],
+    /// The operand's shape.
+    pub shape: &'a Shape,
+    /// Whether this is the first contribution or a later one.
+    pub write: Write,
+    layout: Option<&'a Strides>,
+}
+
+impl<'a, T> Dst<'a, T> {
+    #[inline]
+    pub(crate) fn new(data: &'a mut [T], shape: &'a Shape, layout: Option<&'a Strides>, write: Write) -> Dst<'a, T> {
+        Dst { data, shape, write, layout }
+    }
+
+    /// Strides in elements, one for each dimension; 0 past the rank.
+    #[inline]
+    pub fn strides(&self) -> [usize; MAX_RANK] {
+        strides_of(self.shape, self.layout)
+    }
+
+    /// The strides of a row and of a column, of a destination of at least two dimensions.
+    #[inline]
+    pub fn matrix(&self) -> (usize, usize) {
+        matrix_of(self.shape, self.layout)
+    }
+}
+
+#[inline]
+fn strides_of(shape: &Shape, layout: Option<&Strides>) -> Strides {
+    match layout {
+        Some(strides) => *strides,
+        None => shape.strides(),
+    }
+}
+
+#[inline]
+fn matrix_of(shape: &Shape, layout: Option<&Strides>) -> (usize, usize) {
+    let rank = shape.rank();
+    match layout {
+        Some(strides) if rank >= 2 => (strides[rank - 2], strides[rank - 1]),
+        _ => (shape.last().copied().unwrap_or(1).max(1), 1),
+    }
+}
+
+/// What an op's forward sees: operands, and where the result goes.
+pub struct Forward<'a, 't, T: Scalar> {
+    pub(crate) args: &'a [&'t Node<'t, T>],
+    pub(crate) shape: &'a Shape,
+    pub(crate) out: &'a mut [T],
+    pub(crate) saved: &'a mut [T],
+}
+
+impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
+    /// The numbers of operand `i`, a [`Dense`](ArgKind::Dense) one: as many as its shape has elements.
+    #[inline]
+    pub fn arg(&self, i: usize) -> &'t [T] {
+        self.args[i].value
+    }
+
+    /// Operand `i` with its strides.
+    #[inline]
+    pub fn view(&self, i: usize) -> View<'t, T> {
+        view_of(self.args[i])
+    }
+
+    /// The numbers of operand `i`, which is [`Indices`](ArgKind::Indices).
+    #[inline]
+    pub fn indices(&self, i: usize) -> &'t [u32] {
+        indices_of(self.args[i])
+    }
+
+    /// The shape of operand `i`.
+    #[inline]
+    pub fn arg_shape(&self, i: usize) -> &'t Shape {
+        self.args[i].shape
+    }
+
+    /// The number of operands.
+    #[inline]
+    pub fn args(&self) -> usize {
+        self.args.len()
+    }
+
+    /// The shape of the result.
+    #[inline]
+    pub fn shape(&self) -> &'a Shape {
+        self.shape
+    }
+
+    /// How the result is written: always over what was there.
+    #[inline]
+    pub fn write(&self) -> Write {
+        Write::Overwrite
+    }
+
+    /// Where the result goes, in row-major order. What stands there before is arbitrary.
+    #[inline]
+    pub fn out(&mut self) -> &mut [T] {
+        self.out
+    }
+
+    /// Where what the rule needs goes.
+    #[inline]
+    pub fn saved(&mut self) -> &mut [T] {
+        self.saved
+    }
+
+    /// [`out`](Forward::out) and [`saved`](Forward::saved) at once.
+    #[inline]
+    pub fn out_and_saved(&mut self) -> (&mut [T], &mut [T]) {
+        (self.out, self.saved)
+    }
+}
+
+#[inline]
+pub(crate) fn view_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> View<'t, T> {
+    View { data: node.value, shape: node.shape, layout: node.strides() }
+}
+
+#[inline]
+pub(crate) fn indices_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> &'t [u32] {
+    match node.kind {
+        Kind::Indices(indices) => indices,
+        _ => &[],
+    }
+}
+
+/// An [`Op`] behind a pointer: how the backward loop runs rules without knowing ops.
+pub(crate) trait Erased<T: Scalar> {
+    fn name(&self) -> &'static str;
+    fn run(&self, cx: &Backward<'_, '_, T>);
+}
+
+impl<T: Scalar, O: Op> Erased<T> for O {
+    fn name(&self) -> &'static str {
+        O::NAME
+    }
+    #[inline]
+    fn run(&self, cx: &Backward<'_, '_, T>) {
+        self.backward(cx);
+    }
+}

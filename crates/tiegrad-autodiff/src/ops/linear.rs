@@ -1,0 +1,127 @@
+//! The affine map of a linear layer, in one op.
+
+use tiegrad_arena::Shape;
+use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+use tiegrad_kernels::{MAX_RANK, Scalar, Write, reduce};
+
+use crate::error::Problem;
+use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
+use crate::var::Var;
+
+/// y = x wᵀ + b, with x of shape (…, in), w of shape (out, in) and, if there is one, b of shape (out).
+///
+/// With N rows in all: dx = dy w, dw = dyᵀ x (straight into the slot), db = the column sums of dy.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear {
+    /// Whether there is a third operand, the bias.
+    pub bias: bool,
+}
+
+/// Rows, in_features, out_features.
+fn sizes(x: &Shape, w: &Shape) -> MatmulShape {
+    let (out_features, in_features) = (w[0], w[1]);
+    let rows = x[..x.rank() - 1].iter().product();
+    MatmulShape { batch: [1, 1], m: rows, n: out_features, k: in_features }
+}
+
+impl Op for Linear {
+    const NAME: &'static str = "linear";
+
+    fn kind(&self, i: usize) -> ArgKind {
+        if i == 1 { ArgKind::Strided } else { ArgKind::Dense }
+    }
+
+    #[inline]
+    fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+        let (x, w) = (args[0], args[1]);
+        if w.rank() != 2 {
+            return Err(Problem::Rank { what: "the weight", least: 2, most: 2, found: w.rank() });
+        }
+        let rank = x.rank();
+        if rank == 0 {
+            return Err(Problem::Rank { what: "the input", least: 1, most: MAX_RANK, found: 0 });
+        }
+        if x[rank - 1] != w[1] {
+            let what = "the input's last dimension (in_features)";
+            return Err(Problem::Dim { what, expected: w[1], found: x[rank - 1] });
+        }
+        if self.bias && (args[2].rank(), args[2].len()) != (1, w[0]) {
+            let what = "the bias's number of elements (out_features)";
+            return Err(Problem::Dim { what, expected: w[0], found: args[2].len() });
+        }
+        x.with(rank - 1, w[0]).ok_or(Problem::BadShape)
+    }
+
+    #[inline]
+    fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+        let (x, w) = (cx.arg(0), cx.view(1));
+        let s = sizes(cx.arg_shape(0), w.shape);
+        let (row, col) = w.matrix();
+        let bias = if self.bias { Some(cx.arg(2)) } else { None };
+        let x = Mat { data: x, row: s.k, col: 1, batch: [0, 0] };
+        let wt = Mat { data: w.data, row: col, col: row, batch: [0, 0] };
+        let y = MatMut { data: cx.out(), row: s.n, col: 1, batch: [0, 0] };
+        matmul(s, T::ONE, x, wt, T::ZERO, bias, y);
+        Ok(())
+    }
+
+    #[inline]
+    fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+        let (x, w, dy) = (cx.arg(0), cx.view(1), cx.dy());
+        let s = sizes(cx.arg_shape(0), w.shape);
+        let (row, col) = w.matrix();
+        let beta = |write| if write == Write::Overwrite { T::ZERO } else { T::ONE };
+        cx.into(0, |dst| {
+            let dy = Mat { data: dy, row: s.n, col: 1, batch: [0, 0] };
+            let w = Mat { data: w.data, row, col, batch: [0, 0] };
+            let dx = MatMut { data: dst.data, row: s.k, col: 1, batch: [0, 0] };
+            matmul(MatmulShape { n: s.k, k: s.n, ..s }, T::ONE, dy, w, beta(dst.write), None, dx);
+        });
+        cx.into(1, |dst| {
+            let dyt = Mat { data: dy, row: 1, col: s.n, batch: [0, 0] };
+            let x = Mat { data: x, row: s.k, col: 1, batch: [0, 0] };
+            let shape = MatmulShape { batch: [1, 1], m: s.n, n: s.k, k: s.m };
+            let ((row, col), beta) = (dst.matrix(), beta(dst.write));
+            let dw = MatMut { data: dst.data, row, col, batch: [0, 0] };
+            matmul(shape, T::ONE, dyt, x, beta, None, dw);
+        });
+        if self.bias {
+            let (rows, sy) = ([s.m, s.n], [s.n, 1]);
+            cx.into(2, |dst| {
+                reduce::sum_to(dst.write, dst.data, &[0, 1], &rows, dy, &sy, dy, &sy, dy, &sy, |dy, _, _| dy);
+            });
+        }
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        let v = |shape: &[usize]| ArgSpec::values(shape);
+        vec![
+            Sample::new(Linear { bias: true }, [v(&[3, 4]), v(&[2, 4]), v(&[2])]),
+            Sample::new(Linear { bias: false }, [v(&[3, 4]), v(&[2, 4])]),
+            Sample::new(Linear { bias: true }, [v(&[4]), v(&[2, 4]), v(&[2])]),
+            Sample::new(Linear { bias: true }, [v(&[2, 3, 4]), v(&[5, 4]), v(&[5])]),
+            Sample::new(Linear { bias: true }, [v(&[0, 4]), v(&[2, 4]), v(&[2])]),
+            Sample::new(Linear { bias: true }, [v(&[3, 0]), v(&[2, 0]), v(&[2])]),
+        ]
+    }
+}
+
+impl<'t, T: Scalar> Var<'t, T> {
+    /// `self · weightᵀ + bias` over the last dimension: x (…, in), weight (out, in), bias (out), result (…, out). O(rows · in · out).
+    ///
+    /// ```
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let w = g.input((&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..], [3, 2]));
+    /// let b = g.input(&[0.5, 0.5, 0.5]);
+    /// assert_eq!(g.input(&[1.0, 1.0]).linear(w, Some(b)).value()?, ndarray::array![3.5, 7.5, 11.5].into_dyn());
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn linear(self, weight: Var<'t, T>, bias: Option<Var<'t, T>>) -> Var<'t, T> {
+        match bias {
+            Some(bias) => self.graph().apply(Linear { bias: true }, &[self, weight, bias]),
+            None => self.graph().apply(Linear { bias: false }, &[self, weight]),
+        }
+    }
+}
