@@ -56,6 +56,13 @@ pub struct ClipGradNorm<'a> {
 
 impl<'a> ClipGradNorm<'a> {
     /// Clipping to this norm, without options.
+    ///
+    /// ```
+    /// use tiegrad_arena::Params;
+    /// use tiegrad_optim::ClipGradNorm;
+    ///
+    /// assert_eq!(ClipGradNorm::new(1.0).clip(&mut Params::<f32>::new()), Ok(0.0));
+    /// ```
     pub fn new(max_norm: f64) -> Self {
         Self {
             max_norm,
@@ -66,12 +73,34 @@ impl<'a> ClipGradNorm<'a> {
 
     /// Makes a norm that is infinite or NaN an error, which names the first parameter that it comes from. The gradients stay as
     /// they are then.
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_optim::{ClipGradNorm, OptimError};
+    ///
+    /// let mut params = Params::<f64>::new();
+    /// let id = params.insert_with(Shape::SCALAR, |_| {});
+    /// # let (values, grads) = params.split_mut();
+    /// # grads.prepare(values);
+    /// # grads.touch(id.index());
+    /// # grads.slab_mut()[0] = f64::NAN;
+    /// let error = ClipGradNorm::new(1.0).error_if_nonfinite(true).clip(&mut params); // the gradient is NaN
+    /// assert!(matches!(error, Err(OptimError::NonFiniteNorm { id: found, .. }) if found == Some(id)));
+    /// ```
     pub fn error_if_nonfinite(mut self, error_if_nonfinite: bool) -> Self {
         self.error_if_nonfinite = error_if_nonfinite;
         self
     }
 
     /// Looks at these parameters only, and scales only their gradients.
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Selection};
+    /// use tiegrad_optim::ClipGradNorm;
+    ///
+    /// let some = Selection::default();
+    /// assert_eq!(ClipGradNorm::new(1.0).only(&some).clip(&mut Params::<f32>::new()), Ok(0.0));
+    /// ```
     pub fn only(mut self, selection: &'a Selection) -> Self {
         self.only = Some(selection);
         self
@@ -81,6 +110,13 @@ impl<'a> ClipGradNorm<'a> {
     ///
     /// # Errors
     /// As [`clip_grad_norm`], and [`OptimError::NonFiniteNorm`] where that was asked for.
+    ///
+    /// ```
+    /// use tiegrad_arena::Params;
+    /// use tiegrad_optim::ClipGradNorm;
+    ///
+    /// assert!(ClipGradNorm::new(-1.0).clip(&mut Params::<f32>::new()).is_err());
+    /// ```
     pub fn clip<T: Scalar>(&self, params: &mut Params<T>) -> Result<f64, OptimError> {
         expect_limit("clip_grad_norm", "max_norm", self.max_norm)?;
         let (values, grads) = params.split_mut();

@@ -139,7 +139,7 @@ macro_rules! optimizer {
             /// ```
             #[inline]
             pub fn set_lr(&mut self, lr: f64) {
-                self.engine.set($crate::setting::Setting::Lr, lr);
+                self.engine.set_lr(lr);
             }
 
             /// All settings by PyTorch's names (betas as `beta1` and `beta2`, switches as 0 or 1), then those that differ in a group

@@ -100,16 +100,23 @@ impl<T: Scalar, R: Rule> Engine<T, R> {
         self.defaults.get(setting)
     }
 
-    /// Sets a number that does not decide which slabs there are.
-    #[inline]
-    pub(crate) fn set(&mut self, setting: Setting, value: f64) {
-        self.defaults.set(setting, value);
-        self.fresh = false;
+    /// Sets the learning rate, of the groups that follow it too. A schedule does this at every step, so that nothing else is
+    /// worked out anew; one out of range is left to the next step, which makes the error.
+    pub(crate) fn set_lr(&mut self, lr: f64) {
+        self.defaults.set(Setting::Lr, lr);
+        let own = std::iter::once(lr);
+        let lrs = own.chain(self.groups.iter().map(|group| group.lr_of(lr)));
+        for (pair, lr) in self.resolved.chunks_mut(settings_index(1, false)).zip(lrs) {
+            self.fresh &= Setting::Lr.objection(lr).is_none();
+            for resolved in pair {
+                resolved.settings.set(Setting::Lr, lr);
+            }
+        }
     }
 
     pub(crate) fn with(mut self, setting: Setting, value: f64) -> Self {
         self.settle();
-        self.set(setting, value);
+        self.defaults.set(setting, value);
         self.changed();
         self
     }

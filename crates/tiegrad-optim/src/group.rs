@@ -35,6 +35,14 @@ pub struct Group {
 
 impl Group {
     /// A group of these parameters, without settings of its own yet.
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Selection};
+    /// use tiegrad_optim::Group;
+    ///
+    /// let params = Params::<f32>::new();
+    /// let everything = Group::new(Selection::from_ids(params.ids()));
+    /// ```
     pub fn new(ids: Selection) -> Self {
         Self {
             ids,
@@ -65,6 +73,14 @@ impl Group {
     }
 
     /// A learning rate of its own, which `set_lr` of the optimizer (a schedule) does not change.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, SGD};
+    /// let group = Group::new(Selection::default()).label("head").lr(0.1);
+    /// let opt = SGD::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.lr".to_string(), 0.1)));
+    /// ```
     pub fn lr(mut self, lr: f64) -> Self {
         self.lr_scale = 1.0;
         self.set(Setting::Lr, lr)
@@ -88,41 +104,105 @@ impl Group {
     }
 
     /// A weight decay of its own (also where the optimizer decays matrices only).
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, AdamW};
+    /// let group = Group::new(Selection::default()).label("head").weight_decay(0.0);
+    /// let opt = AdamW::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.weight_decay".to_string(), 0.0)));
+    /// ```
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         self.set(Setting::WeightDecay, weight_decay)
     }
 
     /// A momentum of its own.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, SGD};
+    /// let group = Group::new(Selection::default()).label("head").momentum(0.9);
+    /// let opt = SGD::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.momentum".to_string(), 0.9)));
+    /// ```
     pub fn momentum(self, momentum: f64) -> Self {
         self.set(Setting::Momentum, momentum)
     }
 
     /// A dampening of its own.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, SGD};
+    /// let group = Group::new(Selection::default()).label("head").dampening(0.1);
+    /// let opt = SGD::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.dampening".to_string(), 0.1)));
+    /// ```
     pub fn dampening(self, dampening: f64) -> Self {
         self.set(Setting::Dampening, dampening)
     }
 
     /// Nesterov momentum or not, for this group.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, SGD};
+    /// let group = Group::new(Selection::default()).label("head").momentum(0.9).nesterov(true);
+    /// let opt = SGD::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.nesterov".to_string(), 1.0)));
+    /// ```
     pub fn nesterov(self, nesterov: bool) -> Self {
         self.set(Setting::Nesterov, f64::from(nesterov))
     }
 
     /// Betas of its own.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, Adam};
+    /// let group = Group::new(Selection::default()).label("head").betas(0.8, 0.99);
+    /// let opt = Adam::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.beta2".to_string(), 0.99)));
+    /// ```
     pub fn betas(self, beta1: f64, beta2: f64) -> Self {
         self.set(Setting::Beta1, beta1).set(Setting::Beta2, beta2)
     }
 
     /// An eps of its own.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, Adam};
+    /// let group = Group::new(Selection::default()).label("head").eps(1e-6);
+    /// let opt = Adam::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.eps".to_string(), 1e-6)));
+    /// ```
     pub fn eps(self, eps: f64) -> Self {
         self.set(Setting::Eps, eps)
     }
 
     /// An alpha of its own.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, RMSprop};
+    /// let group = Group::new(Selection::default()).label("head").alpha(0.9);
+    /// let opt = RMSprop::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.alpha".to_string(), 0.9)));
+    /// ```
     pub fn alpha(self, alpha: f64) -> Self {
         self.set(Setting::Alpha, alpha)
     }
 
     /// Whether to go up the gradient, for this group.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Selection;
+    /// use tiegrad_optim::{Group, SGD};
+    /// let group = Group::new(Selection::default()).label("head").maximize(true);
+    /// let opt = SGD::<f32>::new(0.5).group(group);
+    /// assert!(opt.settings().contains(&("head.maximize".to_string(), 1.0)));
+    /// ```
     pub fn maximize(self, maximize: bool) -> Self {
         self.set(Setting::Maximize, f64::from(maximize))
     }
@@ -148,10 +228,20 @@ impl Group {
         self.overrides.iter().any(|(known, _)| *known == setting)
     }
 
+    /// Its learning rate, given the optimizer's.
+    #[inline]
+    pub(crate) fn lr_of(&self, lr: f64) -> f64 {
+        let own = self
+            .overrides
+            .iter()
+            .find(|(setting, _)| *setting == Setting::Lr);
+        own.map_or(lr * self.lr_scale, |(_, lr)| *lr)
+    }
+
     /// Its settings, given the optimizer's.
     pub(crate) fn resolve(&self, defaults: &Settings) -> Settings {
         let mut settings = *defaults;
-        settings.set(Setting::Lr, defaults.get(Setting::Lr) * self.lr_scale);
+        settings.set(Setting::Lr, self.lr_of(defaults.get(Setting::Lr)));
         for &(setting, value) in &self.overrides {
             settings.set(setting, value);
         }

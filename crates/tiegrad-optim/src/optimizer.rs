@@ -19,6 +19,9 @@ use crate::error::OptimError;
 /// }
 /// assert_eq!(optimizers[1].name(), "AdamW");
 /// assert_eq!(optimizers[1].lr(), 5e-4);
+/// assert_eq!(optimizers[1].settings()[0], ("lr".to_string(), 5e-4));
+/// let saved = optimizers[1].state().clone();
+/// optimizers[1].load_state(saved)?;
 /// # Ok::<(), tiegrad_optim::OptimError>(())
 /// ```
 pub trait Optimizer<T: Scalar> {

@@ -5,6 +5,8 @@
 //! proves nothing by itself; all further steps do. That the starts found so through four optimizers agree is a test of the
 //! first step.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // also in the helpers of tests
+
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};

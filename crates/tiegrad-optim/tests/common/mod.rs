@@ -1,11 +1,12 @@
-//! What several tests need.
+//! What several tests need; not each needs all of it.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use tiegrad_arena::{ParamId, Params, Shape};
 use tiegrad_kernels::Scalar;
 use tiegrad_optim::Optimizer;
 
 /// Does what a backward pass does that reaches one parameter.
-pub fn set_grad<T: Scalar>(params: &mut Params<T>, id: ParamId, grad: &[T]) {
+pub(crate) fn set_grad<T: Scalar>(params: &mut Params<T>, id: ParamId, grad: &[T]) {
     let (values, grads) = params.split_mut();
     grads.prepare(values);
     grads.touch(id.index());
@@ -13,15 +14,13 @@ pub fn set_grad<T: Scalar>(params: &mut Params<T>, id: ParamId, grad: &[T]) {
 }
 
 /// A parameter with these values and one dimension.
-#[allow(dead_code)]
-pub fn vector<T: Scalar>(params: &mut Params<T>, values: &[T]) -> ParamId {
+pub(crate) fn vector<T: Scalar>(params: &mut Params<T>, values: &[T]) -> ParamId {
     let shape = Shape::new(&[values.len()]).unwrap();
     params.insert_with(shape, |w| w.copy_from_slice(values))
 }
 
 /// One training step with these gradients; `None` is a parameter that the backward pass does not reach.
-#[allow(dead_code)]
-pub fn step<T: Scalar>(
+pub(crate) fn step<T: Scalar>(
     opt: &mut dyn Optimizer<T>,
     params: &mut Params<T>,
     ids: &[ParamId],
