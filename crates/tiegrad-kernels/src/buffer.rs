@@ -108,7 +108,12 @@ impl<T: Scalar> AlignedBuf<T> {
         } else if len > self.len {
             self.reserve(len - self.len);
             // SAFETY: `reserve` made room for `len` elements; all-zero bytes are a zero of every scalar.
-            unsafe { self.data.as_ptr().add(self.len).write_bytes(0, len - self.len) };
+            unsafe {
+                self.data
+                    .as_ptr()
+                    .add(self.len)
+                    .write_bytes(0, len - self.len)
+            };
         }
         self.len = len;
     }
@@ -136,7 +141,13 @@ impl<T: Scalar> AlignedBuf<T> {
         }
         let layout = layout::<T>(capacity);
         // SAFETY: the layout has a size above 0.
-        let base = unsafe { if zero { alloc_zeroed(layout) } else { alloc(layout) } };
+        let base = unsafe {
+            if zero {
+                alloc_zeroed(layout)
+            } else {
+                alloc(layout)
+            }
+        };
         let Some(base) = NonNull::new(base) else {
             handle_alloc_error(layout)
         };
@@ -185,7 +196,9 @@ const fn dangling<T>() -> NonNull<T> {
 const ALIGN_NONZERO: std::num::NonZeroUsize = std::num::NonZeroUsize::new(ALIGN).unwrap();
 
 fn layout<T>(capacity: usize) -> Layout {
-    let bytes = capacity.checked_mul(size_of::<T>()).and_then(|b| b.checked_add(ALIGN));
+    let bytes = capacity
+        .checked_mul(size_of::<T>())
+        .and_then(|b| b.checked_add(ALIGN));
     match bytes.map(|b| Layout::from_size_align(b, BASE_ALIGN)) {
         Some(Ok(layout)) => layout,
         _ => capacity_overflow(),
