@@ -115,8 +115,13 @@ unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
 unsafe fn block<V: Vector>(g: &Gemm<V::Elem>) {
     // Strips of a large `b` are read once per tile of rows, from rows that are far apart.
     let rereads = g.m >= 48 && g.k * g.n > 8192;
-    // Every step along k touches a new line of `a`, and there are more than the caches keep.
-    let scattered_a = g.a_col != 1 && g.m >= 256 && g.n >= 128 && g.k * g.a_col > 1 << 17;
+    // Columns of `a` touch a line per element, and rows that are whole pages apart fall on one set of the cache.
+    let far = if g.a_col == 1 {
+        g.n >= 256 && (g.a_row * size_of::<V::Elem>()).is_multiple_of(4096)
+    } else {
+        g.k * g.a_col > 1 << 15
+    };
+    let scattered_a = far && g.m >= 96 && g.n >= 128 && g.k >= 64;
     // SAFETY: promised by the caller.
     unsafe {
         if scattered_a {
@@ -166,7 +171,9 @@ unsafe fn packed<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
 }
 
 /// Elements of a block of `a` that was copied: 512 rows.
-const ROOM: usize = 512 * KC;
+const ROOM: usize = 512 * WIDTH;
+/// From one row of the block to the next: a line more than KC, so that rows do not fall on the same sets.
+const WIDTH: usize = KC + 16;
 
 thread_local! {
     /// Where a thread copies blocks of `a` to; allocated at the first use.
@@ -182,9 +189,9 @@ unsafe fn packed_a<V: Vector>(g: &Gemm<V::Elem>) {
     let run = |room: &mut AlignedBuf<f64>| {
         room.resize_zeroed(ROOM);
         let room: *mut V::Elem = room.as_mut_ptr().cast();
-        for i in (0..g.m).step_by(ROOM / KC) {
-            let mut part = g.part(i, (ROOM / KC).min(g.m - i), 0, g.n);
-            // SAFETY: the room holds ROOM / KC rows of KC elements of at most 8 bytes, and k <= KC. As `Pack`
+        for i in (0..g.m).step_by(ROOM / WIDTH) {
+            let mut part = g.part(i, (ROOM / WIDTH).min(g.m - i), 0, g.n);
+            // SAFETY: the room holds ROOM / WIDTH rows of WIDTH elements of at most 8 bytes, and k <= KC. As `Pack`
             // sees it, `a` transposed has k columns and contiguous rows of the result.
             unsafe {
                 let (from, cols) = (part.a, part.k);
@@ -195,9 +202,9 @@ unsafe fn packed_a<V: Vector>(g: &Gemm<V::Elem>) {
                     col: g.a_col,
                     cols,
                     to: room,
-                    width: KC,
+                    width: WIDTH,
                 });
-                (part.a, part.a_row, part.a_col) = (room, KC, 1);
+                (part.a, part.a_row, part.a_col) = (room, WIDTH, 1);
                 packed::<V, KC>(&part);
             }
         }
@@ -372,6 +379,13 @@ impl<V: Vector, const N: usize, const TAIL: bool> Strip<'_, V, N, TAIL> {
         unsafe {
             let zero = V::splat(V::Elem::ZERO);
             let mut acc = [[zero; N]; M];
+            if N == NV && !TAIL && g.k >= 64 {
+                for r in 0..M {
+                    for v in 0..N {
+                        V::prefetch(g.c.add((i + r) * g.c_row + self.j + v * V::LANES));
+                    }
+                }
+            }
             let mut a = g.a.add(i * g.a_row);
             let mut b = g.b.add(self.j);
             for _ in 0..g.k {

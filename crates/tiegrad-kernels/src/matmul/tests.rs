@@ -239,6 +239,8 @@ fn the_thread_count_changes_no_bit() {
         (12, 4, 64, 32, 64),
         (3, 1, 130, 70, 300),
         (1, 1, 2, 4, 8),
+        (1, 1, 600, 150, 300),
+        (1, 1, 130, 260, 1024),
     ];
     for (b0, b1, m, n, k) in shapes {
         for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN)] {
@@ -300,4 +302,22 @@ fn a_short_slice_panics() {
         None,
         MatMut::new(&mut c, 2),
     );
+}
+
+#[test]
+fn products_that_copy_both_operands_agree() {
+    for (m, n, k) in [(600, 150, 300), (97, 131, 520), (130, 260, 1024)] {
+        for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN), (T, T)] {
+            let case = Case {
+                a,
+                b,
+                alpha: -0.5,
+                beta: 2.0,
+                bias: true,
+                ..case(m, n, k)
+            };
+            check::<f32>(case, 1);
+            check::<f64>(case, 2);
+        }
+    }
 }

@@ -30,6 +30,9 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `p` is valid for `n < LANES` writes.
     unsafe fn store_part(self, p: *mut Self::Elem, n: usize);
+    /// Asks for the line at `p`, which need not be valid.
+    #[inline(always)]
+    fn prefetch(_p: *const Self::Elem) {}
     /// `self * b + c`.
     /// # Safety
     /// As [`call`](Vector::call).
@@ -191,6 +194,11 @@ mod avx2 {
             unsafe { call(k) }
         }
         #[inline(always)]
+        fn prefetch(p: *const f32) {
+            // SAFETY: a prefetch of any address is allowed.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+        }
+        #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             // SAFETY: the caller has AVX2 and FMA; so in all methods.
             unsafe { _mm256_set1_ps(x) }
@@ -290,6 +298,11 @@ mod avx2 {
         unsafe fn call<K: Kernel>(k: K) {
             // SAFETY: promised by the caller.
             unsafe { call(k) }
+        }
+        #[inline(always)]
+        fn prefetch(p: *const f64) {
+            // SAFETY: a prefetch of any address is allowed.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
         }
         #[inline(always)]
         unsafe fn splat(x: f64) -> Self {
