@@ -77,7 +77,9 @@ pub fn map<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Fn(T) -> T + Syn
 /// ```
 pub fn map_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Unary<T>) {
     assert_eq!(out.len(), x.len(), "map: lengths differ");
-    for_each_run(out, run_size(x.len()), |at, out| map_run(w, out, &x[at..at + out.len()], f));
+    for_each_run(out, run_size(x.len()), |at, out| {
+        map_run(w, out, &x[at..at + out.len()], f)
+    });
 }
 
 /// `out[i] (=, +=) f(x[i], y[i])`. Long functions are better passed to [`zip_with`].
@@ -91,7 +93,13 @@ pub fn map_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Unary<T>) {
 /// zip(Write::Accumulate, &mut z, &[1.0, 2.0], &[3.0, 4.0], |x, y| x * y);
 /// assert_eq!(z, [4.0, 9.0]);
 /// ```
-pub fn zip<T: Scalar>(w: Write, out: &mut [T], x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync + Copy) {
+pub fn zip<T: Scalar>(
+    w: Write,
+    out: &mut [T],
+    x: &[T],
+    y: &[T],
+    f: impl Fn(T, T) -> T + Sync + Copy,
+) {
     zip_with(w, out, x, y, Closure(f));
 }
 
@@ -107,7 +115,10 @@ pub fn zip<T: Scalar>(w: Write, out: &mut [T], x: &[T], y: &[T], f: impl Fn(T, T
 /// assert_eq!(dx, [1.5]);
 /// ```
 pub fn zip_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], y: &[T], f: impl Binary<T>) {
-    assert!(out.len() == x.len() && out.len() == y.len(), "zip: lengths differ");
+    assert!(
+        out.len() == x.len() && out.len() == y.len(),
+        "zip: lengths differ"
+    );
     for_each_run(out, run_size(x.len()), |at, out| {
         let end = at + out.len();
         zip_run(w, out, &x[at..end], &y[at..end], f);
@@ -134,7 +145,10 @@ pub fn zip3<T: Scalar>(
     f: impl Fn(T, T, T) -> T + Sync + Copy,
 ) {
     let n = out.len();
-    assert!(n == x.len() && n == y.len() && n == z.len(), "zip3: lengths differ");
+    assert!(
+        n == x.len() && n == y.len() && n == z.len(),
+        "zip3: lengths differ"
+    );
     for_each_run(out, run_size(n), |at, out| {
         let end = at + out.len();
         zip3_run(w, out, &x[at..end], &y[at..end], &z[at..end], f);
@@ -185,7 +199,11 @@ pub fn zip_broadcast<T: Scalar>(
     f: impl Fn(T, T) -> T + Sync + Copy,
 ) {
     let walk = Walk::new(shape, [xs, ys]);
-    assert_eq!(out.len(), walk.len(), "zip_broadcast: the destination has not the shape's length");
+    assert_eq!(
+        out.len(),
+        walk.len(),
+        "zip_broadcast: the destination has not the shape's length"
+    );
     walk.check(0, x.len());
     walk.check(1, y.len());
     let row = walk.row_len();
@@ -194,7 +212,9 @@ pub fn zip_broadcast<T: Scalar>(
     }
     // Whole rows per run; where a row is long, it is the run.
     let rows = (run_size(out.len()) / row).max(1);
-    for_each_run(out, rows * row, |at, out| broadcast_run(out, &walk, at / row, x, y, f));
+    for_each_run(out, rows * row, |at, out| {
+        broadcast_run(out, &walk, at / row, x, y, f)
+    });
 }
 
 /// Copies (or adds) `src` to `dst`, both strided over `shape`. No two elements of `dst` may be at one place.
@@ -375,7 +395,14 @@ fn copy_rows_shared<T: Scalar>(
 }
 
 /// Rows `first..end` of the walk.
-fn copy_rows<T: Scalar>(w: Write, dst: &mut [T], walk: &Walk<2>, first: usize, end: usize, src: &[T]) {
+fn copy_rows<T: Scalar>(
+    w: Write,
+    dst: &mut [T],
+    walk: &Walk<2>,
+    first: usize,
+    end: usize,
+    src: &[T],
+) {
     let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
     let mut cursor = walk.cursor(first);
     for _ in first..end {

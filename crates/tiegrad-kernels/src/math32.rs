@@ -3,6 +3,9 @@
 //! No `mul_add`: without FMA it would be a call into libm. Selects are `if` expressions over values that are
 //! all computed. Errors stated are the largest seen over the whole range of the tests below, in ulp.
 
+// Coefficients stand as their authors or their fits give them.
+#![allow(clippy::excessive_precision)]
+
 use std::f32::consts::LOG2_E;
 
 /// Adding and subtracting this rounds to the nearest integer, which then sits in the low bits.

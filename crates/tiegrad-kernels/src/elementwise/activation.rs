@@ -50,7 +50,10 @@ fn half_plus_half<T: Scalar>(y: T) -> T {
 fn inner<T: Scalar>(x: T) -> (T, T) {
     let c = T::from_f64(FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
     let cube = T::from_f64(0.044715) * x * x;
-    (c * x * (T::ONE + cube), c * (T::ONE + T::from_f64(3.0) * cube))
+    (
+        c * x * (T::ONE + cube),
+        c * (T::ONE + T::from_f64(3.0) * cube),
+    )
 }
 
 /// The tanh approximation of GELU, `approximate="tanh"` in PyTorch.
@@ -99,6 +102,9 @@ pub struct Softplus;
 impl<T: Scalar> Unary<T> for Softplus {
     #[inline(always)]
     fn call(self, x: T) -> T {
-        x.maximum(T::ZERO) + (-x.abs()).exp().ln_1p()
+        // Selects instead of `abs` and `maximum`, whose derivatives jump at 0.
+        let up = x > T::ZERO;
+        let (linear, exponent) = if up { (x, -x) } else { (T::ZERO, x) };
+        linear + exponent.exp().ln_1p()
     }
 }
