@@ -6,7 +6,7 @@ use tiegrad_kernels::buffer::OutOfMemory;
 
 use crate::id::ParamId;
 use crate::shape::{Shape, ShapeError};
-use crate::values::ParamInfo;
+use crate::slot::ParamInfo;
 
 /// Why an arena did not do what it was asked.
 ///
@@ -62,12 +62,14 @@ pub enum ArenaError {
         /// What is wrong with it.
         source: ShapeError,
     },
-    /// There is no slot left, or no tag.
+    /// There is no slot left.
     #[non_exhaustive]
     Full {
         /// How many slots there are.
         slots: usize,
     },
+    /// More arenas have been made in this process than there are tags (268 million).
+    TooManyArenas,
     /// There is not enough memory for a parameter of this shape.
     #[non_exhaustive]
     Memory {
@@ -120,6 +122,7 @@ impl fmt::Display for ArenaError {
             }
             Self::BadShape { source } => write!(f, "the array cannot be a parameter: {source}"),
             Self::Full { slots } => write!(f, "the arena is full: all of its {slots} slots have been used"),
+            Self::TooManyArenas => f.write_str("this process has made more arenas than can be told apart (268 million)"),
             Self::Memory { shape, source } => write!(f, "a parameter of shape {shape} does not fit: {source}"),
             Self::UnknownTensor { name, known } => {
                 write!(f, "the optimizer's state has no tensor {name:?}; it has {known:?}")

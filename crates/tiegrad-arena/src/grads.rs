@@ -40,7 +40,7 @@ use crate::values::Values;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Grads<T> {
-    slab: AlignedBuf<T>,
+    pub(crate) slab: AlignedBuf<T>,
     /// A slot is touched where its mark is the epoch; 0 never is.
     marks: Vec<u32>,
     epoch: u32,
@@ -49,6 +49,15 @@ pub struct Grads<T> {
 
 impl<T: Scalar> Grads<T> {
     /// Gradients for these values, none touched.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let grads = Grads::new(params.values());
+    /// assert_eq!((grads.slab().len(), grads.slice(id)), (16, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(values: &Values<T>) -> Self {
         let mut grads = Self::default();
         grads.prepare(values);
@@ -57,6 +66,16 @@ impl<T: Scalar> Grads<T> {
 
     /// Lays the gradients out as the values are now: one compare when they are already. What was touched and still
     /// exists is kept. A first call allocates the slab.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let mut grads = Grads::default();
+    /// grads.prepare(params.values());
+    /// assert!(grads.is_prepared(params.values()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn prepare(&mut self, values: &Values<T>) {
         if self.places.layout != values.layout() {
@@ -65,24 +84,64 @@ impl<T: Scalar> Grads<T> {
     }
 
     /// Whether the gradients are laid out as `values` are.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let grads = Grads::new(params.values());
+    /// params.insert_with(Shape::SCALAR, |_| {});
+    /// assert!(!grads.is_prepared(params.values()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn is_prepared(&self, values: &Values<T>) -> bool {
         self.places.layout == values.layout()
     }
 
     /// All gradients; those of untouched slots mean nothing.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// assert_eq!(Grads::new(params.values()).slab().len(), params.values().slab().len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slab(&self) -> &[T] {
         &self.slab
     }
 
     /// All gradients, to be written. Write within the ranges of slots: the padding between them stays zero.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let mut grads = Grads::new(params.values());
+    /// grads.touch(id.index());
+    /// grads.slab_mut()[..2].fill(3.0);
+    /// assert_eq!(grads.slice(id), Some(&[3.0, 3.0][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slab_mut(&mut self) -> &mut [T] {
         &mut self.slab
     }
 
     /// Whether a gradient has reached slot `index` since the last `zero_grad`.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let mut grads = Grads::new(params.values());
+    /// assert!(!grads.is_touched(0));
+    /// grads.touch(0);
+    /// assert!(grads.is_touched(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn is_touched(&self, index: usize) -> bool {
         self.marks.get(index) == Some(&self.epoch)
@@ -90,12 +149,18 @@ impl<T: Scalar> Grads<T> {
 
     /// Marks slot `index` as touched and returns whether it was before: accumulate if so, overwrite if not. An index that
     /// has no slot here is not marked.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let mut grads = Grads::new(params.values());
+    /// assert!(!grads.touch(id.index())); // overwrite
+    /// assert!(grads.touch(id.index())); // accumulate
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn touch(&mut self, index: usize) -> bool {
-        debug_assert!(
-            index < self.marks.len(),
-            "touched slot {index} before `prepare`"
-        );
         match self.marks.get_mut(index) {
             Some(mark) => std::mem::replace(mark, self.epoch) == self.epoch,
             None => false,
@@ -103,6 +168,14 @@ impl<T: Scalar> Grads<T> {
     }
 
     /// The gradient of a parameter, row-major: `None` until one has reached it.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// assert_eq!(Grads::new(params.values()).slice(id), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slice(&self, id: ParamId) -> Option<&[T]> {
         self.touched_place(id)
@@ -110,6 +183,19 @@ impl<T: Scalar> Grads<T> {
     }
 
     /// As [`slice`](Self::slice), to be changed (clipping, tests).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let mut grads = Grads::new(params.values());
+    /// grads.touch(id.index());
+    /// if let Some(grad) = grads.slice_mut(id) {
+    ///     grad.fill(1.0);
+    /// }
+    /// assert_eq!(grads.slab()[..3], [1.0, 1.0, 0.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slice_mut(&mut self, id: ParamId) -> Option<&mut [T]> {
         let range = self.touched_place(id)?.range();
@@ -117,6 +203,17 @@ impl<T: Scalar> Grads<T> {
     }
 
     /// Makes all gradients `None`: one addition, whatever their size. No gradient byte is touched.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Grads, Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let mut grads = Grads::new(params.values());
+    /// grads.touch(id.index());
+    /// grads.zero_grad();
+    /// assert!(!grads.is_touched(id.index()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn zero_grad(&mut self) {
         match self.epoch.checked_add(1) {
@@ -133,7 +230,7 @@ impl<T: Scalar> Grads<T> {
     /// optimizers, norms and clipping go through. Slots come in order of their index. Allocates nothing; a network whose
     /// parameters were all touched is one run.
     ///
-    /// The runs borrow the gradients only, so that the values may change meanwhile.
+    /// The runs borrow the gradients only, so that the values may change meanwhile. `keep` may be asked twice about an id.
     ///
     /// # Errors
     /// [`ArenaError::OutOfStep`] when `values` are laid out otherwise than these gradients (see [`prepare`](Self::prepare))
@@ -175,52 +272,6 @@ impl<T: Scalar> Grads<T> {
         Ok(Runs::new(&self.places.slots, &self.marks, self.epoch, keep))
     }
 
-    /// Adds the gradients of `others` to these, slot by slot and in the given order, so that the sum is the same bits on every
-    /// run. Only touched slots count; the first contribution to one that is untouched here overwrites.
-    ///
-    /// Gradients that were never laid out take the layout of the first of the others.
-    ///
-    /// # Errors
-    /// [`ArenaError::OutOfStep`] when one of the others has touched a parameter that these do not know; nothing has
-    /// changed then.
-    pub fn reduce(&mut self, others: &[Self]) -> Result<(), ArenaError> {
-        if self.places.layout == 0
-            && let Some(first) = others.iter().find(|other| other.places.layout != 0)
-        {
-            self.follow(first.places.clone());
-        }
-        for other in others
-            .iter()
-            .filter(|other| other.places.layout != self.places.layout)
-        {
-            if other
-                .touched()
-                .any(|(_, id, _)| self.places.get(id).is_none())
-            {
-                return Err(ArenaError::OutOfStep {
-                    call: "`Grads::prepare`",
-                });
-            }
-        }
-        for other in others {
-            for (index, id, theirs) in other.touched() {
-                let Some(range) = self.places.get(id).map(Place::range) else {
-                    continue;
-                };
-                let accumulate = self.touch(index);
-                let (mine, theirs) = (&mut self.slab[range], &other.slab[theirs.range()]);
-                if accumulate {
-                    for (mine, &theirs) in mine.iter_mut().zip(theirs) {
-                        *mine += theirs;
-                    }
-                } else {
-                    mine.copy_from_slice(theirs);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a first `prepare` has been.
     pub(crate) fn is_laid_out(&self) -> bool {
         self.places.layout != 0
@@ -235,7 +286,7 @@ impl<T: Scalar> Grads<T> {
     }
 
     /// The touched slots: index, id, place.
-    fn touched(&self) -> impl Iterator<Item = (usize, ParamId, &Place)> {
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (usize, ParamId, &Place)> {
         let slots = self.places.slots.iter().enumerate();
         slots
             .filter(|&(index, _)| self.is_touched(index))
@@ -243,7 +294,7 @@ impl<T: Scalar> Grads<T> {
     }
 
     #[cold]
-    fn follow(&mut self, new: Places) {
+    pub(crate) fn follow(&mut self, new: Places) {
         self.places.carry(&mut self.slab, &new);
         self.marks.resize(new.slots.len(), 0);
         for (index, mark) in self.marks.iter_mut().enumerate() {
@@ -285,5 +336,27 @@ impl<T: Scalar> Default for Grads<T> {
             epoch: 1,
             places: Places::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Params, Shape};
+
+    #[test]
+    fn the_epoch_wraps_and_no_old_mark_looks_fresh() {
+        let mut params = Params::<f32>::new();
+        params.insert_with(Shape::SCALAR, |_| {});
+        params.insert_with(Shape::SCALAR, |_| {});
+        let mut grads = Grads::new(params.values());
+        grads.touch(0); // under epoch 1, the one that comes again
+        grads.epoch = u32::MAX;
+        grads.touch(1);
+        assert!(!grads.is_touched(0) && grads.is_touched(1));
+        grads.zero_grad();
+        assert_eq!(grads.epoch, 1);
+        assert!(!grads.is_touched(0) && !grads.is_touched(1));
+        assert!(!grads.touch(0) && grads.touch(0));
     }
 }

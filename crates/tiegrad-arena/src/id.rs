@@ -54,24 +54,57 @@ impl ParamId {
     }
 
     /// The slot this id points at: an index into [`Values::slots`](crate::Values::slots).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// assert_eq!(id.index(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn index(self) -> usize {
         (self.0.get() >> (GENERATION_BITS + TAG_BITS)) as usize
     }
 
     /// Which tenant of the slot this is, counted from 1.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// params.remove(id)?;
+    /// let next = params.insert_with(Shape::SCALAR, |_| {});
+    /// assert_eq!((id.generation(), next.generation()), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn generation(self) -> u32 {
         (self.0.get() >> TAG_BITS) as u32 & Self::MAX_GENERATION
     }
 
     /// The tag of the arena that inserted this parameter. Copies of an arena answer to its ids too.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let copy = params.clone();
+    /// assert_eq!(copy.ids().next().map(|copied| copied.arena()), Some(id.arena()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn arena(self) -> u32 {
         self.0.get() as u32 & ((1 << TAG_BITS) - 1)
     }
 
     /// Whether this is [`DEAD`](Self::DEAD).
+    ///
+    /// ```
+    /// use tiegrad_arena::ParamId;
+    ///
+    /// assert!(ParamId::DEAD.is_dead());
+    /// ```
     #[inline]
     pub fn is_dead(self) -> bool {
         self == Self::DEAD

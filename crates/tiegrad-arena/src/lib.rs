@@ -24,15 +24,19 @@
 //! [`State`] keeps what an optimizer remembers, at the same offsets again; [`Selection`] is a set of ids. This crate knows
 //! no layers and no tape.
 
+mod access;
 mod error;
 mod grads;
 mod id;
+mod layout;
 mod params;
 mod places;
+mod reduce;
 mod runs;
 mod selection;
 mod shape;
 mod show;
+mod slot;
 mod stale;
 mod state;
 mod values;
@@ -45,5 +49,6 @@ pub use runs::{Run, Runs};
 pub use selection::Selection;
 pub use shape::{IntoShape, Shape, ShapeError};
 pub use show::Show;
+pub use slot::{ParamInfo, Slot};
 pub use state::State;
-pub use values::{ParamInfo, Slot, Values};
+pub use values::Values;

@@ -3,16 +3,15 @@
 use std::fmt;
 use std::panic::Location;
 
-use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, Data, Dimension};
+use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 use tiegrad_kernels::scalar::Scalar;
 
 use crate::error::ArenaError;
 use crate::grads::Grads;
 use crate::id::ParamId;
-use crate::places;
 use crate::shape::Shape;
 use crate::show::Show;
-use crate::values::{ParamInfo, Values};
+use crate::values::Values;
 
 /// The parameters of networks, values and gradients. Layers hold [`ParamId`]s into it.
 ///
@@ -31,12 +30,18 @@ use crate::values::{ParamInfo, Values};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Params<T> {
-    values: Values<T>,
-    grads: Grads<T>,
+    pub(crate) values: Values<T>,
+    pub(crate) grads: Grads<T>,
 }
 
 impl<T: Scalar> Params<T> {
     /// An empty arena; allocates nothing.
+    ///
+    /// ```
+    /// use tiegrad_arena::Params;
+    ///
+    /// assert!(Params::<f32>::new().is_empty());
+    /// ```
     pub fn new() -> Self {
         Self {
             values: Values::new(),
@@ -45,6 +50,18 @@ impl<T: Scalar> Params<T> {
     }
 
     /// An empty arena with room for `elements` values in one piece (each parameter is padded to a multiple of 16).
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Shape};
+    ///
+    /// let mut params = Params::<f32>::with_capacity(32);
+    /// let start = params.values().slab().as_ptr();
+    /// for _ in 0..2 {
+    ///     params.insert_with(Shape::new(&[16])?, |_| {});
+    /// }
+    /// assert_eq!(params.values().slab().as_ptr(), start);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_capacity(elements: usize) -> Self {
         let mut params = Self::new();
         params.reserve(elements);
@@ -52,6 +69,15 @@ impl<T: Scalar> Params<T> {
     }
 
     /// Makes room for `elements` more values.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// params.reserve(1000);
+    /// assert_eq!(params.as_slice(id)?, [1.0, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reserve(&mut self, elements: usize) {
         self.values.slab.reserve(elements);
     }
@@ -77,7 +103,16 @@ impl<T: Scalar> Params<T> {
     /// [`insert_with`](Self::insert_with) that says why it could not.
     ///
     /// # Errors
-    /// [`ArenaError::Full`], [`ArenaError::Memory`].
+    /// [`ArenaError::Full`], [`ArenaError::Memory`], [`ArenaError::TooManyArenas`].
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let huge = Shape::new(&[1 << 31, 1 << 31])?;
+    /// assert!(params.try_insert_with(huge, |_| {}).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn try_insert_with(
         &mut self,
@@ -91,6 +126,15 @@ impl<T: Scalar> Params<T> {
     ///
     /// # Errors
     /// [`ArenaError::BadShape`] for more than 8 dimensions, [`ArenaError::Full`], [`ArenaError::Memory`].
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let id = params.insert(&ndarray::arr2(&[[1.0, 2.0], [3.0, 4.0]]).t())?;
+    /// assert_eq!(params.as_slice(id)?, [1.0, 3.0, 2.0, 4.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn insert<S, D>(&mut self, value: &ArrayBase<S, D>) -> Result<ParamId, ArenaError>
     where
@@ -112,6 +156,15 @@ impl<T: Scalar> Params<T> {
     ///
     /// # Errors
     /// [`ArenaError::Stale`], [`ArenaError::Foreign`] or [`ArenaError::Dead`], as for every use of an id.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// assert_eq!(params.remove(id)?, ndarray::arr1(&[1.0, 1.0]).into_dyn());
+    /// assert!(params.remove(id).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&mut self, id: ParamId) -> Result<ArrayD<T>, ArenaError> {
         let value = self.value(id)?.into_owned();
         self.values.remove(id)?;
@@ -138,134 +191,16 @@ impl<T: Scalar> Params<T> {
         self.follow();
     }
 
-    /// Whether the id is of a parameter that is here.
-    #[inline]
-    pub fn contains(&self, id: ParamId) -> bool {
-        self.values
-            .slots
-            .get(id.index())
-            .is_some_and(|slot| slot.id == Some(id))
-    }
-
-    /// How many parameters there are (tied ones are one).
-    pub fn len(&self) -> usize {
-        self.values.live()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many elements the parameters have together.
-    pub fn num_elements(&self) -> usize {
-        self.values.elements()
-    }
-
-    /// The ids of all parameters, in slot order.
-    pub fn ids(&self) -> impl Iterator<Item = ParamId> + Clone + '_ {
-        self.values.slots.iter().filter_map(|slot| slot.id)
-    }
-
-    /// What is known about a parameter.
-    ///
-    /// # Errors
-    /// [`ArenaError::Stale`], [`ArenaError::Foreign`] or [`ArenaError::Dead`].
-    #[inline]
-    pub fn info(&self, id: ParamId) -> Result<&ParamInfo, ArenaError> {
-        self.values.slot(id).map(|slot| &slot.info)
-    }
-
-    /// Whether training should change the parameter.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    pub fn requires_grad(&self, id: ParamId) -> Result<bool, ArenaError> {
-        self.info(id).map(|info| info.requires_grad)
-    }
-
-    /// Freezes a parameter (`false`) or thaws it (`true`). A gradient that is there already stays.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    pub fn set_requires_grad(
-        &mut self,
-        id: ParamId,
-        requires_grad: bool,
-    ) -> Result<(), ArenaError> {
-        self.values.set_requires_grad(id, requires_grad)
-    }
-
-    /// The value of a parameter, not copied.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    pub fn value(&self, id: ParamId) -> Result<ArrayViewD<'_, T>, ArenaError> {
-        self.values.view(id)
-    }
-
-    /// The value of a parameter, to be changed.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    pub fn value_mut(&mut self, id: ParamId) -> Result<ArrayViewMutD<'_, T>, ArenaError> {
-        self.values.view_mut(id)
-    }
-
-    /// The gradient of a parameter, not copied: `None` until a backward pass has reached it.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    pub fn grad(&self, id: ParamId) -> Result<Option<ArrayViewD<'_, T>>, ArenaError> {
-        let shape = &self.info(id)?.shape;
-        self.grads
-            .slice(id)
-            .map(|grad| places::view(id, shape, grad))
-            .transpose()
-    }
-
-    /// As [`grad`](Self::grad), to be changed.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    pub fn grad_mut(&mut self, id: ParamId) -> Result<Option<ArrayViewMutD<'_, T>>, ArenaError> {
-        let shape = self.info(id)?.shape;
-        self.grads
-            .slice_mut(id)
-            .map(|grad| places::view_mut(id, &shape, grad))
-            .transpose()
-    }
-
-    /// The value of a parameter, row-major.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    #[inline]
-    pub fn as_slice(&self, id: ParamId) -> Result<&[T], ArenaError> {
-        self.values.slice(id)
-    }
-
-    /// As [`as_slice`](Self::as_slice), to be changed.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    #[inline]
-    pub fn as_mut_slice(&mut self, id: ParamId) -> Result<&mut [T], ArenaError> {
-        self.values.slice_mut(id)
-    }
-
-    /// The gradient of a parameter, row-major: `None` until a backward pass has reached it.
-    ///
-    /// # Errors
-    /// As [`info`](Self::info).
-    #[inline]
-    pub fn grad_slice(&self, id: ParamId) -> Result<Option<&[T]>, ArenaError> {
-        self.info(id)?;
-        Ok(self.grads.slice(id))
-    }
-
     /// The same parameters under the same ids in another scalar type (of a dual number, the real part). Gradients are not
     /// copied. O(elements).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// assert_eq!(params.cast::<f64>().as_slice(id)?, [1.0f64, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cast<U: Scalar>(&self) -> Params<U> {
         Params {
             values: self.values.cast(),
@@ -274,6 +209,19 @@ impl<T: Scalar> Params<T> {
     }
 
     /// Makes every gradient `None`. O(1): the bytes stay, and the next backward pass overwrites them.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let (values, grads) = params.split();
+    /// # grads.prepare(values);
+    /// # grads.touch(id.index());
+    /// # grads.slab_mut()[values.slot(id)?.range()].fill(0.5);
+    /// params.zero_grad();
+    /// assert_eq!(params.grad(id)?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn zero_grad(&mut self) {
         self.grads.zero_grad();
@@ -297,12 +245,28 @@ impl<T: Scalar> Params<T> {
     }
 
     /// The values: what forward passes read.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// assert_eq!(params.values().slice(id)?, [1.0, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn values(&self) -> &Values<T> {
         &self.values
     }
 
     /// The gradients.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// assert!(!params.grads().is_touched(id.index()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn grads(&self) -> &Grads<T> {
         &self.grads
@@ -310,6 +274,16 @@ impl<T: Scalar> Params<T> {
 
     /// Values, shared, and gradients, exclusively: what a recording tape borrows. Gradients that were laid out before are laid
     /// out as the values are.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let (values, grads) = params.split();
+    /// grads.prepare(values);
+    /// assert_eq!(grads.slab().len(), values.slab().len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn split(&mut self) -> (&Values<T>, &mut Grads<T>) {
         let (values, grads) = self.split_mut();
@@ -318,6 +292,23 @@ impl<T: Scalar> Params<T> {
 
     /// Values and gradients, both exclusively: what an optimizer borrows. Gradients that were laid out before are laid out as
     /// the values are.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let (values, grads) = params.split();
+    /// # grads.prepare(values);
+    /// # grads.touch(id.index());
+    /// # grads.slab_mut()[values.slot(id)?.range()].fill(0.5);
+    /// let (values, grads) = params.split_mut();
+    /// let range = values.slot(id)?.range();
+    /// for (w, g) in values.slab_mut()[range].iter_mut().zip(grads.slice(id).unwrap()) {
+    ///     *w -= 0.5 * g;
+    /// }
+    /// assert_eq!(params.as_slice(id)?, [0.75, 0.75]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn split_mut(&mut self) -> (&mut Values<T>, &mut Grads<T>) {
         self.follow();
@@ -326,6 +317,17 @@ impl<T: Scalar> Params<T> {
 
     /// The number that stands for where everything lies. It changes whenever an offset may have changed (insert, remove,
     /// compact) and is the same in a copy until one of the two changes; no two different layouts share one.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let (before, copy) = (params.layout(), params.clone());
+    /// params.insert_with(Shape::SCALAR, |_| {});
+    /// assert_ne!(params.layout(), before);
+    /// assert_eq!(copy.layout(), before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn layout(&self) -> u64 {
         self.values.layout()
@@ -346,6 +348,12 @@ impl<T: Scalar> Clone for Params<T> {
             values: self.values.clone(),
             grads: Grads::default(),
         }
+    }
+
+    /// Copies into the memory that is there (a target network that is brought up to date). Gradients become `None`.
+    fn clone_from(&mut self, source: &Self) {
+        self.values.clone_from(&source.values);
+        self.grads.zero_grad();
     }
 }
 

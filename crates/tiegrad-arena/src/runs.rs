@@ -1,5 +1,6 @@
 //! Passes over touched slots as few long stretches of the slab.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::id::ParamId;
@@ -18,7 +19,7 @@ pub struct Run {
 }
 
 /// The iterator that [`Grads::runs`](crate::Grads::runs) returns; it allocates nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Runs<'a, F> {
     places: &'a [Place],
     marks: &'a [u32],
@@ -77,5 +78,13 @@ impl<F: FnMut(ParamId) -> bool> Iterator for Runs<'_, F> {
             range,
             slots: start..self.next,
         })
+    }
+}
+
+impl<F> fmt::Debug for Runs<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runs")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }

@@ -23,6 +23,13 @@ pub struct Selection {
 
 impl Selection {
     /// The set of these ids.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Selection, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let [a, b, c] = [1.0, 2.0, 3.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// assert_eq!(Selection::from_ids([a, b, a]).len(), 2);
+    /// ```
     pub fn from_ids(ids: impl IntoIterator<Item = ParamId>) -> Self {
         let mut ids: Vec<_> = ids.into_iter().collect();
         ids.sort_unstable();
@@ -31,32 +38,74 @@ impl Selection {
     }
 
     /// Whether the id is in the set; O(log n).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Selection, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let [a, b, c] = [1.0, 2.0, 3.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// let some = Selection::from_ids([a, b]);
+    /// assert!(some.contains(a) && !some.contains(c));
+    /// ```
     #[inline]
     pub fn contains(&self, id: ParamId) -> bool {
         self.ids.binary_search(&id).is_ok()
     }
 
     /// The ids, in order of their slots.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Selection, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let [a, b, c] = [1.0, 2.0, 3.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// assert!(Selection::from_ids([b, a]).iter().eq([a, b]));
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = ParamId> + Clone + '_ {
         self.ids.iter().copied()
     }
 
     /// How many ids there are.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Selection, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let [a, b, c] = [1.0, 2.0, 3.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// assert_eq!(Selection::from_ids([a, b, c]).len(), 3);
+    /// ```
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// assert!(tiegrad_arena::Selection::default().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
     /// What is in one of the two, or in both.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Selection, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let [a, b, c] = [1.0, 2.0, 3.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// let (some, more) = (Selection::from_ids([a]), Selection::from_ids([a, c]));
+    /// assert!(some.union(&more).iter().eq([a, c]));
+    /// ```
     pub fn union(&self, other: &Self) -> Self {
         Self::from_ids(self.iter().chain(other.iter()))
     }
 
     /// What is in both.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Selection, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let [a, b, c] = [1.0, 2.0, 3.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// let (some, more) = (Selection::from_ids([a, b]), Selection::from_ids([b, c]));
+    /// assert!(some.intersection(&more).iter().eq([b]));
+    /// ```
     pub fn intersection(&self, other: &Self) -> Self {
         Self {
             ids: self.iter().filter(|&id| other.contains(id)).collect(),
@@ -64,6 +113,14 @@ impl Selection {
     }
 
     /// What is in this one and not in the other.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Selection, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let [a, b, c] = [1.0, 2.0, 3.0].map(|x| params.insert_with(Shape::SCALAR, |w| w[0] = x));
+    /// let (some, more) = (Selection::from_ids([a, b]), Selection::from_ids([b, c]));
+    /// assert!(some.difference(&more).iter().eq([a]));
+    /// ```
     pub fn difference(&self, other: &Self) -> Self {
         Self {
             ids: self.iter().filter(|&id| !other.contains(id)).collect(),

@@ -41,6 +41,14 @@ impl Shape {
     ///
     /// # Errors
     /// [`ShapeError`] for more than 8 dimensions, or when their product does not fit.
+    ///
+    /// ```
+    /// use tiegrad_arena::Shape;
+    ///
+    /// assert_eq!(Shape::new(&[2, 3])?, [2, 3]);
+    /// assert!(Shape::new(&[1; 9]).is_err());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     pub fn new(dims: &[usize]) -> Result<Self, ShapeError> {
         let mut shape = Self::SCALAR;
         let Some(head) = shape.dims.get_mut(..dims.len()) else {
@@ -62,13 +70,61 @@ impl Shape {
         Ok(shape)
     }
 
+    /// The same shape with another size along one axis; `None` where there is no such axis or the product does not fit.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.with(1, 5), Shape::new(&[2, 5]).ok());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
+    #[inline]
+    pub fn with(mut self, axis: usize, size: usize) -> Option<Self> {
+        let old = *self.dims().get(axis)?;
+        self.dims[axis] = size;
+        if old == 0 || size == 0 {
+            return Self::new(self.dims()).ok();
+        }
+        let len = (self.len / old).checked_mul(size)?;
+        self.len = len;
+        // With a zero elsewhere the product of the rest is not at hand.
+        if len == 0 || len > isize::MAX as usize { Self::new(self.dims()).ok() } else { Some(self) }
+    }
+
+    /// The same dimensions with two axes exchanged; `None` where there is no such axis.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.swapped(0, 1), Shape::new(&[3, 2]).ok());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
+    #[inline]
+    pub fn swapped(mut self, a: usize, b: usize) -> Option<Self> {
+        if a.max(b) >= self.rank() {
+            return None;
+        }
+        self.dims.swap(a, b);
+        Some(self)
+    }
+
     /// The number of dimensions.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.rank(), 2);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn rank(&self) -> usize {
         usize::from(self.rank)
     }
 
     /// The number of elements: 1 for a scalar, 0 where a dimension is 0.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.len(), 6);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     #[allow(clippy::len_without_is_empty)] // `is_empty` below; clippy does not see past `Deref`
     pub fn len(&self) -> usize {
@@ -76,12 +132,24 @@ impl Shape {
     }
 
     /// Whether there are no elements.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert!(Shape::new(&[2, 0])?.is_empty());
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The dimensions.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Shape;
+    /// assert_eq!(Shape::new(&[2, 3])?.dims(), [2, 3]);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn dims(&self) -> &[usize] {
         &self.dims[..self.rank()]

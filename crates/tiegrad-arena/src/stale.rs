@@ -4,7 +4,8 @@ use tiegrad_kernels::scalar::Scalar;
 
 use crate::error::ArenaError;
 use crate::id::ParamId;
-use crate::values::{ParamInfo, Slot, Values};
+use crate::slot::{ParamInfo, Slot};
+use crate::values::Values;
 
 /// The removed tenants of a slot: of each arena tag that inserted here, the last one.
 ///

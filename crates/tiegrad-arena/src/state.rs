@@ -42,6 +42,13 @@ pub struct State<T> {
 
 impl<T: Scalar> State<T> {
     /// State with slabs of these names; takes no memory for them before the first [`sync`](Self::sync).
+    ///
+    /// ```
+    /// use tiegrad_arena::State;
+    ///
+    /// let state = State::<f32>::new(["momentum_buffer"]);
+    /// assert!(state.names().eq(["momentum_buffer"]));
+    /// ```
     pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
         let names: Vec<Box<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
         let slabs = names.iter().map(|_| AlignedBuf::new()).collect();
@@ -54,6 +61,18 @@ impl<T: Scalar> State<T> {
     }
 
     /// Follows the arena's layout: one compare when it has not changed.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// params.insert_with(Shape::SCALAR, |_| {});
+    /// state.sync(params.values());
+    /// assert_eq!(state.steps().len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn sync(&mut self, values: &Values<T>) {
         if self.places.layout != values.layout() {
@@ -62,12 +81,37 @@ impl<T: Scalar> State<T> {
     }
 
     /// The slabs in the order of their names, for one fused pass over all. Slabs there are not come out empty.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// let [avg, avg_sq] = state.slabs_mut();
+    /// avg.iter_mut().zip(avg_sq).for_each(|(m, v)| (*m, *v) = (1.0, 2.0));
+    /// assert_eq!(state.slab(1).map(|v| v[0]), Some(2.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slabs_mut<const N: usize>(&mut self) -> [&mut [T]; N] {
         self.parts_mut().0
     }
 
     /// [`slabs_mut`](Self::slabs_mut), and the step counters by slot index.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// let ([avg, _], steps) = state.parts_mut();
+    /// steps[id.index()] += 1;
+    /// avg[0] = 0.1;
+    /// assert_eq!(state.step(id), Ok(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn parts_mut<const N: usize>(&mut self) -> ([&mut [T]; N], &mut [u64]) {
         let mut slabs = self.slabs.iter_mut();
@@ -82,29 +126,81 @@ impl<T: Scalar> State<T> {
     }
 
     /// One slab, by its place in the list of names.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// assert_eq!(state.slab(0).map(|slab| slab.len()), Some(16));
+    /// assert_eq!(state.slab(2), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slab(&self, index: usize) -> Option<&[T]> {
         self.slabs.get(index).map(|slab| slab.as_slice())
     }
 
     /// How many steps each slot has had.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// assert_eq!(state.steps(), [0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn steps(&self) -> &[u64] {
         &self.steps
     }
 
     /// The step counters, to be changed.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// state.steps_mut()[id.index()] = 3;
+    /// assert_eq!(state.step(id), Ok(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn steps_mut(&mut self) -> &mut [u64] {
         &mut self.steps
     }
 
     /// The names of the slabs.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// assert!(state.names().eq(["exp_avg", "exp_avg_sq"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.names.iter().map(|name| &**name)
     }
 
     /// The parameters that this state knows, in slot order.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// assert!(state.ids().eq([id]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn ids(&self) -> impl Iterator<Item = ParamId> + '_ {
         self.places.slots.iter().filter_map(|place| place.id)
     }
@@ -113,6 +209,16 @@ impl<T: Scalar> State<T> {
     ///
     /// # Errors
     /// [`ArenaError::OutOfStep`] for a parameter that was not there at the last `sync`.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// assert_eq!(state.step(id), Ok(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn step(&self, id: ParamId) -> Result<u64, ArenaError> {
         self.place(id)?;
         Ok(self.steps.get(id.index()).copied().unwrap_or(0))
@@ -122,6 +228,17 @@ impl<T: Scalar> State<T> {
     ///
     /// # Errors
     /// As [`step`](Self::step).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// state.set_step(id, 100)?;
+    /// assert_eq!(state.step(id), Ok(100));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_step(&mut self, id: ParamId, step: u64) -> Result<(), ArenaError> {
         self.place(id)?;
         if let Some(slot) = self.steps.get_mut(id.index()) {
@@ -134,6 +251,17 @@ impl<T: Scalar> State<T> {
     ///
     /// # Errors
     /// [`ArenaError::OutOfStep`] for a parameter that was not there at the last `sync`, [`ArenaError::UnknownTensor`].
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// assert_eq!(state.tensor(id, "exp_avg")?.shape(), [2]);
+    /// assert!(state.tensor(id, "exp_max").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tensor(&self, id: ParamId, name: &str) -> Result<ArrayViewD<'_, T>, ArenaError> {
         let (place, slab) = (self.place(id)?, self.named(name)?);
         places::view(id, &place.shape, &self.slabs[slab][place.range()])
@@ -144,6 +272,18 @@ impl<T: Scalar> State<T> {
     /// # Errors
     /// As [`tensor`](Self::tensor), and [`ArenaError::Shape`] for an array of another shape than the parameter's; nothing has
     /// changed then.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// state.set_tensor(id, "exp_avg", &ndarray::arr1(&[1.0, 2.0]))?;
+    /// assert_eq!(state.tensor(id, "exp_avg")?[[1]], 2.0);
+    /// assert!(state.set_tensor(id, "exp_avg", &ndarray::arr1(&[1.0])).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_tensor<S, D>(
         &mut self,
         id: ParamId,
@@ -165,6 +305,18 @@ impl<T: Scalar> State<T> {
     }
 
     /// Forgets everything: zeros, and no steps.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// state.set_step(id, 5)?;
+    /// state.reset();
+    /// assert_eq!(state.step(id), Ok(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reset(&mut self) {
         self.slabs.iter_mut().for_each(|slab| slab.fill(T::ZERO));
         self.steps.fill(0);

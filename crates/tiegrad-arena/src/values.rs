@@ -1,9 +1,6 @@
-//! The slots and the slab of values.
+//! The slots and the slab of values: what a forward pass reads.
 
 use std::fmt;
-use std::ops::{Deref, Range};
-use std::panic::Location;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
 use tiegrad_kernels::buffer::AlignedBuf;
@@ -12,76 +9,7 @@ use tiegrad_kernels::scalar::Scalar;
 use crate::error::ArenaError;
 use crate::id::ParamId;
 use crate::places::{self, Hole};
-use crate::shape::Shape;
-use crate::stale::Past;
-
-/// What an arena knows about a parameter.
-///
-/// ```
-/// use tiegrad_arena::{Params, Shape};
-///
-/// let mut params = Params::<f32>::new();
-/// let line = line!() + 1;
-/// let id = params.insert_with(Shape::new(&[3])?, |_| {});
-/// let info = params.info(id)?;
-/// assert_eq!((info.id, info.requires_grad), (id, true));
-/// assert_eq!(info.shape, [3]);
-/// assert_eq!(info.declared_at.line(), line);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParamInfo {
-    /// Its id.
-    pub id: ParamId,
-    /// Its shape.
-    pub shape: Shape,
-    /// Whether training should change it: whether a recording tape wants its gradient.
-    pub requires_grad: bool,
-    /// The line that inserted it (as far up as `#[track_caller]` reaches).
-    pub declared_at: &'static Location<'static>,
-}
-
-/// A slot of an arena. It dereferences to the [`ParamInfo`] of the parameter in it, or, where `id` is `None`, of the
-/// one that was removed last.
-///
-/// ```
-/// use tiegrad_arena::{Params, Shape};
-///
-/// let mut params = Params::<f32>::new();
-/// let id = params.insert_with(Shape::new(&[2, 2])?, |w| w.fill(1.0));
-/// let slot = params.values().slot(id)?;
-/// assert_eq!(slot.id, Some(id));
-/// assert_eq!(slot.shape, [2, 2]);
-/// assert_eq!(params.values().slab()[slot.range()], [1.0; 4]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Slot {
-    /// The id that the slot answers to.
-    pub id: Option<ParamId>,
-    /// Where its values (and gradients, and optimizer state) start in their slab, in elements: a multiple of 16.
-    pub offset: usize,
-    pub(crate) info: ParamInfo,
-    pub(crate) past: Past,
-}
-
-impl Slot {
-    /// Its elements within the slab. Means nothing for a slot whose `id` is `None`.
-    #[inline]
-    pub fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.info.shape.len()
-    }
-}
-
-impl Deref for Slot {
-    type Target = ParamInfo;
-    #[inline]
-    fn deref(&self) -> &ParamInfo {
-        &self.info
-    }
-}
+use crate::slot::Slot;
 
 /// The values of all parameters in one slab, and the slots that say which is where: the half of a
 /// [`Params`](crate::Params) that forward passes read.
@@ -105,13 +33,15 @@ pub struct Values<T> {
     /// Freed stretches of the slab, by offset; no two touch.
     pub(crate) holes: Vec<Hole>,
     /// Slots that may be used again.
-    free: Vec<usize>,
-    live: usize,
-    elements: usize,
+    pub(crate) free: Vec<usize>,
+    /// How many parameters there are.
+    pub(crate) live: usize,
+    /// How many elements they have together, padding aside.
+    pub(crate) elements: usize,
     /// The tag under which this arena inserts: drawn at its first insertion, 0 before.
-    tag: u32,
+    pub(crate) tag: u32,
     /// Drawn anew from one counter for the whole process whenever an offset may have changed; 0 before any insertion.
-    layout: u64,
+    pub(crate) layout: u64,
 }
 
 impl<T: Scalar> Values<T> {
@@ -119,6 +49,15 @@ impl<T: Scalar> Values<T> {
     ///
     /// # Errors
     /// [`ArenaError::Stale`], [`ArenaError::Foreign`] or [`ArenaError::Dead`].
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let values = params.values();
+    /// assert_eq!(values.slot(id)?.shape, [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slot(&self, id: ParamId) -> Result<&Slot, ArenaError> {
         match self.slots.get(id.index()) {
@@ -128,18 +67,46 @@ impl<T: Scalar> Values<T> {
     }
 
     /// All slots, by index; a slot whose `id` is `None` is free.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let values = params.values();
+    /// assert_eq!(values.slots()[id.index()].id, Some(id));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
     /// All values. [`Slot::range`] says which belong to a parameter.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let values = params.values();
+    /// assert_eq!(values.slab().len(), 16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slab(&self) -> &[T] {
         &self.slab
     }
 
     /// All values, to be changed: for optimizers.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let (values, _) = params.split_mut();
+    /// values.slab_mut()[0] = 7.0;
+    /// assert_eq!(params.as_slice(id)?, [7.0, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slab_mut(&mut self) -> &mut [T] {
         &mut self.slab
@@ -149,6 +116,15 @@ impl<T: Scalar> Values<T> {
     ///
     /// # Errors
     /// As [`slot`](Self::slot).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let values = params.values();
+    /// assert_eq!(values.slice(id)?, [1.0, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn slice(&self, id: ParamId) -> Result<&[T], ArenaError> {
         let range = self.slot(id)?.range();
@@ -159,12 +135,30 @@ impl<T: Scalar> Values<T> {
     ///
     /// # Errors
     /// As [`slot`](Self::slot).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let values = params.values();
+    /// assert_eq!(values.view(id)?.sum(), 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn view(&self, id: ParamId) -> Result<ArrayViewD<'_, T>, ArenaError> {
         let slot = self.slot(id)?;
         places::view(id, &slot.shape, &self.slab[slot.range()])
     }
 
     /// The number that stands for this layout; see [`Params::layout`](crate::Params::layout).
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// let values = params.values();
+    /// assert_eq!(values.layout(), params.layout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn layout(&self) -> u64 {
         self.layout
@@ -181,16 +175,6 @@ impl<T: Scalar> Values<T> {
             tag: 0,
             layout: 0,
         }
-    }
-
-    /// How many parameters there are.
-    pub(crate) fn live(&self) -> usize {
-        self.live
-    }
-
-    /// How many elements they have together, padding aside.
-    pub(crate) fn elements(&self) -> usize {
-        self.elements
     }
 
     /// The tag under which this arena inserts, if it has inserted anything itself.
@@ -221,128 +205,6 @@ impl<T: Scalar> Values<T> {
         Ok(())
     }
 
-    /// Puts a parameter in the first hole that fits, or at the end. Nothing is registered before `fill` has returned, so
-    /// that one that panics leaves an arena in order.
-    pub(crate) fn insert(
-        &mut self,
-        shape: Shape,
-        declared_at: &'static Location<'static>,
-        fill: impl FnOnce(&mut [T]),
-    ) -> Result<ParamId, ArenaError> {
-        let index = self.free.last().copied().unwrap_or(self.slots.len());
-        let full = ArenaError::Full {
-            slots: ParamId::MAX_SLOTS,
-        };
-        if index >= ParamId::MAX_SLOTS {
-            return Err(full);
-        }
-        if self.tag == 0 {
-            self.tag = draw_tag().ok_or(full)?;
-        }
-
-        let span = places::padded(shape.len());
-        let hole = self
-            .holes
-            .iter()
-            .position(|hole| span != 0 && hole.len >= span);
-        let offset = match hole {
-            Some(hole) => {
-                let offset = self.holes[hole].offset;
-                self.slab[offset..offset + span].fill(T::ZERO);
-                offset
-            }
-            None => {
-                let offset = self.slab.len();
-                self.slab
-                    .try_resize_zeroed(offset + span)
-                    .map_err(|source| ArenaError::Memory {
-                        shape: Box::new(shape),
-                        source,
-                    })?;
-                offset
-            }
-        };
-        fill(&mut self.slab[offset..offset + shape.len()]);
-
-        if let Some(hole) = hole {
-            places::take(&mut self.holes, hole, span);
-        }
-        let generation = self
-            .slots
-            .get(index)
-            .map_or(0, |slot| slot.info.id.generation())
-            + 1;
-        let id = ParamId::from_parts(index, generation, self.tag);
-        let info = ParamInfo {
-            id,
-            shape,
-            requires_grad: true,
-            declared_at,
-        };
-        match self.slots.get_mut(index) {
-            Some(slot) => {
-                slot.past.bury(slot.info);
-                (slot.id, slot.offset, slot.info) = (Some(id), offset, info);
-                self.free.pop();
-            }
-            None => self.slots.push(Slot {
-                id: Some(id),
-                offset,
-                info,
-                past: Past::default(),
-            }),
-        }
-        self.live += 1;
-        self.elements += shape.len();
-        self.layout = draw_layout();
-        Ok(id)
-    }
-
-    /// Frees a slot and its stretch of the slab.
-    pub(crate) fn remove(&mut self, id: ParamId) -> Result<(), ArenaError> {
-        let slot = self.slot(id)?;
-        let (offset, len) = (slot.offset, slot.shape.len());
-        if let Some(slot) = self.slots.get_mut(id.index()) {
-            slot.id = None;
-        }
-        places::give_back(
-            &mut self.holes,
-            Hole {
-                offset,
-                len: places::padded(len),
-            },
-        );
-        // A slot whose generation would wrap is retired: an old id can never mean something new.
-        if id.generation() < ParamId::MAX_GENERATION {
-            self.free.push(id.index());
-        }
-        self.live -= 1;
-        self.elements -= len;
-        self.layout = draw_layout();
-        Ok(())
-    }
-
-    /// Lays the parameters out anew, in slot order and without holes.
-    pub(crate) fn compact(&mut self) {
-        let total: usize = self
-            .slots
-            .iter()
-            .filter(|slot| slot.id.is_some())
-            .map(|slot| places::padded(slot.shape.len()))
-            .sum();
-        let mut slab = AlignedBuf::zeroed(total);
-        let mut offset = 0;
-        for slot in self.slots.iter_mut().filter(|slot| slot.id.is_some()) {
-            let from = slot.range();
-            slab[offset..offset + from.len()].copy_from_slice(&self.slab[from]);
-            slot.offset = offset;
-            offset += places::padded(slot.info.shape.len());
-        }
-        self.slab = slab;
-        self.holes.clear();
-        self.layout = draw_layout();
-    }
-
     /// The same parameters in another scalar type, at the same offsets and under the same ids.
     pub(crate) fn cast<U: Scalar>(&self) -> Values<U> {
         let mut slab = AlignedBuf::zeroed(self.slab.len());
@@ -371,6 +233,12 @@ impl<T: Scalar> Clone for Values<T> {
     fn clone(&self) -> Self {
         self.with_slab(self.slab.clone())
     }
+
+    fn clone_from(&mut self, source: &Self) {
+        let mut slab = std::mem::take(&mut self.slab);
+        slab.clone_from(&source.slab);
+        *self = source.with_slab(slab);
+    }
 }
 
 impl<T: Scalar> fmt::Debug for Values<T> {
@@ -381,19 +249,4 @@ impl<T: Scalar> fmt::Debug for Values<T> {
             .field("num_elements", &self.elements)
             .finish_non_exhaustive()
     }
-}
-
-/// The next arena's tag; `None` when all 28 bits have been used.
-fn draw_tag() -> Option<u32> {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let next = |last: u32| (last < ParamId::MAX_TAG).then_some(last + 1);
-    LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-        .ok()
-        .map(|last| last + 1)
-}
-
-/// A number no layout has had yet.
-fn draw_layout() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }

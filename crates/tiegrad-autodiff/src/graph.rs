@@ -11,7 +11,7 @@ use tiegrad_kernels::Scalar;
 use crate::error::{Error, ErrorRecord, Problem};
 use crate::input::{Indices, Input};
 use crate::memory::NumberArena;
-use crate::node::{GradBuf, Kind, Node};
+use crate::node::{GradBuf, Kind, Node, Strides, ViewOf, is_row_major};
 use crate::op::{ArgKind, Forward, Op};
 use crate::ops::Contiguous;
 use crate::tape::RngState;
@@ -123,35 +123,50 @@ impl<'t, T: Scalar> Core<'t, T> {
         self.free.set(Some(buffer));
     }
 
-    /// Puts a node at the end of the list.
+    /// Makes a node without operands at the end of the list.
     #[inline]
-    fn push(&'t self, node: Node<'t, T>) -> Var<'t, T> {
-        let node: &'t Node<'t, T> = self.records.alloc(node);
+    fn push(
+        &'t self,
+        kind: Kind<'t, T>,
+        shape: &'t Shape,
+        value: &'t [T],
+        needs_grad: bool,
+        location: &'static Location<'static>,
+    ) -> Var<'t, T> {
+        self.push_op(kind, shape, &[], (value, &[]), needs_grad, location)
+    }
+
+    /// Makes a node at the end of the list, in place.
+    #[inline]
+    fn push_op(
+        &'t self,
+        kind: Kind<'t, T>,
+        shape: &'t Shape,
+        args: &'t [&'t Node<'t, T>],
+        (value, saved): (&'t [T], &'t [T]),
+        needs_grad: bool,
+        location: &'static Location<'static>,
+    ) -> Var<'t, T> {
+        let (prev, grad) = (self.last.get(), Cell::new(None));
+        let node: &'t Node<'t, T> = self.records.alloc_with(move || Node {
+            core: self,
+            prev,
+            kind,
+            args,
+            value,
+            saved,
+            grad,
+            shape,
+            needs_grad,
+            location,
+        });
         self.last.set(Some(node));
         Var::new(node)
     }
 
     #[inline]
-    fn node(
-        &'t self,
-        kind: Kind<'t, T>,
-        shape: Shape,
-        value: &'t [T],
-        needs_grad: bool,
-        location: &'static Location<'static>,
-    ) -> Node<'t, T> {
-        Node {
-            core: self,
-            prev: self.last.get(),
-            kind,
-            args: &[],
-            value,
-            saved: &[],
-            grad: Cell::new(None),
-            shape,
-            needs_grad,
-            location,
-        }
+    fn keep_shape(&'t self, shape: Shape) -> &'t Shape {
+        self.records.alloc_with(move || shape)
     }
 
     /// A Var that stands for a failed op.
@@ -163,7 +178,7 @@ impl<'t, T: Scalar> Core<'t, T> {
         args: &[&'t Node<'t, T>],
         location: &'static Location<'static>,
     ) -> Var<'t, T> {
-        let shapes = self.records.alloc_slice_fill_iter(args.iter().map(|arg| arg.shape));
+        let shapes = self.records.alloc_slice_fill_iter(args.iter().map(|arg| *arg.shape));
         let count = args.iter().filter_map(|arg| param_of(arg)).count();
         let mut ids = args.iter().filter_map(|arg| param_of(arg));
         let params = self.records.alloc_slice_fill_with(count, |_| ids.next().unwrap_or(ParamId::DEAD));
@@ -173,7 +188,7 @@ impl<'t, T: Scalar> Core<'t, T> {
     #[cold]
     fn poison_with(&'t self, record: ErrorRecord<'t>) -> Var<'t, T> {
         let record: &'t ErrorRecord<'t> = self.records.alloc(record);
-        self.push(self.node(Kind::Poison(record), Shape::SCALAR, &[], false, record.location))
+        self.push(Kind::Poison(record), &Shape::SCALAR, &[], false, record.location)
     }
 
     /// The error that a poisoned node stands for.
@@ -191,7 +206,7 @@ impl<'t, T: Scalar> Core<'t, T> {
 fn param_of<T: Scalar>(node: &Node<'_, T>) -> Option<ParamId> {
     match node.kind {
         Kind::Param { id, .. } => Some(id),
-        Kind::View { base, .. } => param_of(base),
+        Kind::View(view) => param_of(view.base),
         _ => None,
     }
 }
@@ -257,7 +272,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
             }
             None => data.copy_to(copy),
         }
-        core.push(core.node(kind, shape, copy, needs_grad, location))
+        core.push(kind, core.keep_shape(shape), copy, needs_grad, location)
     }
 
     /// Uses data where it stands, for as long as the graph lives. Data not in row-major order is copied. O(1) otherwise.
@@ -278,7 +293,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
             return core.poison("input_ref", Problem::BadShape, &[], location);
         };
         match data.to_slice() {
-            Some(slice) => core.push(core.node(Kind::Input, shape, slice, false, location)),
+            Some(slice) => core.push(Kind::Input, core.keep_shape(shape), slice, false, location),
             None => self.copy_in(data, Kind::Input, false, "input_ref", location),
         }
     }
@@ -299,7 +314,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
         };
         let numbers = core.numbers.scalars(shape.len());
         numbers.fill(value);
-        core.push(core.node(Kind::Input, shape, numbers, false, Location::caller()))
+        core.push(Kind::Input, core.keep_shape(shape), numbers, false, Location::caller())
     }
 
     /// A constant number, of rank 0.
@@ -338,7 +353,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
             let problem = Problem::Index { index: usize::MAX, size: 1 << 32 };
             return core.poison("indices", problem, &[], location);
         }
-        core.push(core.node(Kind::Indices(copy), shape, &[], false, location))
+        core.push(Kind::Indices(copy), core.keep_shape(shape), &[], false, location)
     }
 
     /// A parameter as a Var: a look-up and a small record, nothing is copied. Using one id twice is a tie; the uses' gradients sum
@@ -369,7 +384,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
         };
         let needs_grad = selected && slot.requires_grad && core.grads.is_some();
         let value = &core.values.slab()[slot.offset..slot.offset + slot.shape.len()];
-        core.push(core.node(Kind::Param { id, offset: slot.offset }, slot.shape, value, needs_grad, location))
+        core.push(Kind::Param { id, offset: slot.offset }, &slot.shape, value, needs_grad, location)
     }
 
     #[cold]
@@ -519,26 +534,26 @@ impl<'t, T: Scalar> Graph<'t, T> {
         let spilled;
         let shapes: &[&Shape] = match inline.get_mut(..args.len()) {
             Some(shapes) => {
-                shapes.iter_mut().zip(args).for_each(|(shape, arg)| *shape = &arg.shape);
+                shapes.iter_mut().zip(args).for_each(|(shape, arg)| *shape = arg.shape);
                 shapes
             }
             None => {
-                spilled = &*core.records.alloc_slice_fill_iter(args.iter().map(|arg| &arg.shape));
+                spilled = &*core.records.alloc_slice_fill_iter(args.iter().map(|arg| arg.shape));
                 spilled
             }
         };
         let shape = match op.shape(shapes) {
-            Ok(shape) => shape,
+            Ok(shape) => core.keep_shape(shape),
             Err(problem) => return core.poison(O::NAME, problem, args, location),
         };
         let needs_grad = args.iter().any(|arg| arg.needs_grad);
         let out = core.numbers.scalars(shape.len());
-        let saved = core.numbers.scalars(op.saved(shapes, &shape));
-        if let Err(problem) = op.forward(&mut Forward { args, shape: &shape, out, saved }) {
+        let saved = core.numbers.scalars(op.saved(shapes, shape));
+        if let Err(problem) = op.forward(&mut Forward { args, shape, out, saved }) {
             return core.poison(O::NAME, problem, args, location);
         }
         let kind = if needs_grad { Kind::Op(core.records.alloc(op)) } else { Kind::Input };
-        core.push(Node { args, saved, ..core.node(kind, shape, out, needs_grad, location) })
+        core.push_op(kind, shape, args, (out, saved), needs_grad, location)
     }
 
     /// Makes operand `i` what the op wants, or says why it cannot be. The first poisoned operand's poison is handed on.
@@ -554,10 +569,10 @@ impl<'t, T: Scalar> Graph<'t, T> {
         let node = args[i];
         match (&node.kind, kind) {
             (Kind::Input | Kind::Leaf | Kind::Param { .. } | Kind::Op(_), ArgKind::Dense | ArgKind::Strided)
-            | (Kind::View { .. }, ArgKind::Strided)
+            | (Kind::View(_), ArgKind::Strided)
             | (Kind::Indices(_), ArgKind::Indices)
                 if std::ptr::eq(node.core, self.core) => {}
-            (Kind::View { .. }, ArgKind::Dense) if std::ptr::eq(node.core, self.core) => {
+            (Kind::View(_), ArgKind::Dense) if std::ptr::eq(node.core, self.core) => {
                 if !node.is_contiguous() {
                     self.core.copies.set(self.core.copies.get() + 1);
                     args[i] = self.apply_at(Contiguous, &[Var::new(node)], location).node();
@@ -590,27 +605,29 @@ impl<'t, T: Scalar> Graph<'t, T> {
     }
 
     /// Another look at a node's numbers: a node without numbers of its own.
+    #[inline]
     pub(crate) fn view(
         self,
         node: &'t Node<'t, T>,
         shape: Shape,
-        strides: [usize; tiegrad_kernels::MAX_RANK],
+        strides: Strides,
         start: usize,
         location: &'static Location<'static>,
     ) -> Var<'t, T> {
+        let core = self.core;
         let (base, offset) = match node.kind {
-            Kind::View { base, offset, .. } => (base, offset + start),
+            Kind::View(view) => (view.base, view.offset + start),
             _ => (node, start),
         };
-        let value = if shape.len() == 0 {
+        let value = if shape.is_empty() {
             &[]
         } else {
             let last: usize = shape.iter().zip(&strides).map(|(n, stride)| (n - 1) * stride).sum();
             &base.value[offset..offset + last + 1]
         };
-        let whole = shape.len() == base.shape.len();
-        let kind = Kind::View { base, offset, strides, whole };
-        self.core.push(self.core.node(kind, shape, value, node.needs_grad, location))
+        let (whole, dense) = (shape.len() == base.shape.len(), is_row_major(&shape, &strides));
+        let view = core.records.alloc_with(move || ViewOf { base, offset, strides, whole, dense });
+        core.push(Kind::View(view), core.keep_shape(shape), value, node.needs_grad, location)
     }
 }
 

@@ -12,10 +12,10 @@ use tiegrad_kernels::Scalar;
 /// let mut tape = Tape::new();
 /// let g = tape.eval(&params);
 /// let m = array![[1.0, 2.0], [3.0, 4.0]];
-/// assert_eq!(&*g.input(&m).shape(), [2, 2]);
-/// assert_eq!(&*g.input(m.t()).shape(), [2, 2]);
-/// assert_eq!(&*g.input(&[1.0, 2.0, 3.0]).shape(), [3]);
-/// assert_eq!(&*g.input((&[1.0, 2.0, 3.0][..], [1, 3])).shape(), [1, 3]);
+/// assert_eq!(&**g.input(&m).shape(), [2, 2]);
+/// assert_eq!(&**g.input(m.t()).shape(), [2, 2]);
+/// assert_eq!(&**g.input(&[1.0, 2.0, 3.0]).shape(), [3]);
+/// assert_eq!(&**g.input((&[1.0, 2.0, 3.0][..], [1, 3])).shape(), [1, 3]);
 /// ```
 pub trait Input<T> {
     /// The shape.
@@ -126,8 +126,8 @@ as_index!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 /// let params = Params::<f32>::new();
 /// let mut tape = Tape::new();
 /// let g = tape.eval(&params);
-/// assert_eq!(&*g.indices(&array![[1_u32, 2], [3, 4]]).shape(), [2, 2]);
-/// assert_eq!(&*g.indices((&[1_i64, 2, 3, 4][..], [2, 2])).shape(), [2, 2]);
+/// assert_eq!(&**g.indices(&array![[1_u32, 2], [3, 4]]).shape(), [2, 2]);
+/// assert_eq!(&**g.indices((&[1_i64, 2, 3, 4][..], [2, 2])).shape(), [2, 2]);
 /// ```
 pub trait Indices {
     /// The shape.

@@ -26,7 +26,7 @@ pub(crate) struct Node<'t, T: Scalar> {
     pub(crate) saved: &'t [T],
     /// The gradient, from its first contribution until the node's rule has run.
     pub(crate) grad: Cell<Option<&'t mut GradBuf<'t, T>>>,
-    pub(crate) shape: Shape,
+    pub(crate) shape: &'t Shape,
     pub(crate) needs_grad: bool,
     pub(crate) location: &'static Location<'static>,
 }
@@ -40,12 +40,24 @@ pub(crate) enum Kind<'t, T: Scalar> {
     Param { id: ParamId, offset: usize },
     /// The result of an op.
     Op(&'t dyn Erased<T>),
-    /// Other eyes on `base`, which is never a view itself. It has no gradient of its own: rules write through it.
-    View { base: &'t Node<'t, T>, offset: usize, strides: Strides, whole: bool },
+    /// Other eyes on another node's numbers. It has no gradient of its own: rules write through it.
+    View(&'t ViewOf<'t, T>),
     /// Indices (of rows, of classes); `value` is empty.
     Indices(&'t [u32]),
     /// An op that failed; `value` is empty.
     Poison(&'t ErrorRecord<'t>),
+}
+
+/// What a view looks at, and how.
+pub(crate) struct ViewOf<'t, T: Scalar> {
+    /// Never a view itself.
+    pub(crate) base: &'t Node<'t, T>,
+    pub(crate) offset: usize,
+    pub(crate) strides: Strides,
+    /// Whether every element of the base is seen.
+    pub(crate) whole: bool,
+    /// Whether the elements stand in row-major order without gaps.
+    pub(crate) dense: bool,
 }
 
 /// A gradient buffer of an activation. Free ones form a list.
@@ -56,20 +68,20 @@ pub(crate) struct GradBuf<'t, T: Scalar> {
 }
 
 impl<'t, T: Scalar> Node<'t, T> {
-    /// The strides of the values: row-major unless this is a view.
+    /// The strides of the values; `None` stands for row-major.
     #[inline]
-    pub(crate) fn strides(&self) -> Strides {
-        match &self.kind {
-            Kind::View { strides, .. } => *strides,
-            _ => self.shape.strides(),
+    pub(crate) fn strides(&self) -> Option<&'t Strides> {
+        match self.kind {
+            Kind::View(view) => Some(&view.strides),
+            _ => None,
         }
     }
 
     /// Whether the values stand in row-major order without gaps.
     #[inline]
     pub(crate) fn is_contiguous(&self) -> bool {
-        match &self.kind {
-            Kind::View { strides, .. } => is_row_major(&self.shape, strides),
+        match self.kind {
+            Kind::View(view) => view.dense,
             _ => true,
         }
     }
@@ -98,7 +110,7 @@ impl<T: Scalar> Node<'_, T> {
             Kind::Leaf => "leaf",
             Kind::Param { .. } => "parameter",
             Kind::Op(op) => op.name(),
-            Kind::View { .. } => "view",
+            Kind::View(_) => "view",
             Kind::Indices(_) => "indices",
             Kind::Poison(_) => "poisoned",
         }

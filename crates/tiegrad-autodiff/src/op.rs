@@ -7,7 +7,7 @@ use tiegrad_arena::Shape;
 use tiegrad_kernels::{MAX_RANK, Scalar, Write};
 
 use crate::error::Problem;
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, Strides};
 
 pub use crate::sink::Backward;
 
@@ -188,9 +188,28 @@ pub struct View<'a, T> {
     /// The numbers, from the first element on.
     pub data: &'a [T],
     /// The shape.
-    pub shape: Shape,
+    pub shape: &'a Shape,
+    layout: Option<&'a Strides>,
+}
+
+impl<'a, T> View<'a, T> {
+    /// Numbers in row-major order.
+    #[inline]
+    pub fn dense(data: &'a [T], shape: &'a Shape) -> View<'a, T> {
+        View { data, shape, layout: None }
+    }
+
     /// Strides in elements, one for each dimension; 0 past the rank.
-    pub strides: [usize; MAX_RANK],
+    #[inline]
+    pub fn strides(&self) -> [usize; MAX_RANK] {
+        strides_of(self.shape, self.layout)
+    }
+
+    /// The strides of a row and of a column, of a view of at least two dimensions.
+    #[inline]
+    pub fn matrix(&self) -> (usize, usize) {
+        matrix_of(self.shape, self.layout)
+    }
 }
 
 /// Where a rule writes the gradient of one operand.
@@ -200,11 +219,46 @@ pub struct Dst<'a, T> {
     /// [`Dense`](ArgKind::Dense).
     pub data: &'a mut [T],
     /// The operand's shape.
-    pub shape: Shape,
-    /// Strides in elements, one for each dimension; 0 past the rank.
-    pub strides: [usize; MAX_RANK],
+    pub shape: &'a Shape,
     /// Whether this is the first contribution or a later one.
     pub write: Write,
+    layout: Option<&'a Strides>,
+}
+
+impl<'a, T> Dst<'a, T> {
+    #[inline]
+    pub(crate) fn new(data: &'a mut [T], shape: &'a Shape, layout: Option<&'a Strides>, write: Write) -> Dst<'a, T> {
+        Dst { data, shape, write, layout }
+    }
+
+    /// Strides in elements, one for each dimension; 0 past the rank.
+    #[inline]
+    pub fn strides(&self) -> [usize; MAX_RANK] {
+        strides_of(self.shape, self.layout)
+    }
+
+    /// The strides of a row and of a column, of a destination of at least two dimensions.
+    #[inline]
+    pub fn matrix(&self) -> (usize, usize) {
+        matrix_of(self.shape, self.layout)
+    }
+}
+
+#[inline]
+fn strides_of(shape: &Shape, layout: Option<&Strides>) -> Strides {
+    match layout {
+        Some(strides) => *strides,
+        None => shape.strides(),
+    }
+}
+
+#[inline]
+fn matrix_of(shape: &Shape, layout: Option<&Strides>) -> (usize, usize) {
+    let rank = shape.rank();
+    match layout {
+        Some(strides) if rank >= 2 => (strides[rank - 2], strides[rank - 1]),
+        _ => (shape.last().copied().unwrap_or(1).max(1), 1),
+    }
 }
 
 /// What an op's forward sees: operands, and where the result goes.
@@ -237,7 +291,7 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// The shape of operand `i`.
     #[inline]
     pub fn arg_shape(&self, i: usize) -> &'t Shape {
-        &self.args[i].shape
+        self.args[i].shape
     }
 
     /// The number of operands.
@@ -279,7 +333,7 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
 
 #[inline]
 pub(crate) fn view_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> View<'t, T> {
-    View { data: node.value, shape: node.shape, strides: node.strides() }
+    View { data: node.value, shape: node.shape, layout: node.strides() }
 }
 
 #[inline]

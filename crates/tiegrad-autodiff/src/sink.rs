@@ -10,7 +10,7 @@ use tiegrad_arena::Shape;
 use tiegrad_kernels::{Scalar, Write, elementwise};
 
 use crate::graph::Core;
-use crate::node::{GradBuf, Kind, Node, Strides};
+use crate::node::{GradBuf, Kind, Node};
 use crate::op::{Dst, View, indices_of, view_of};
 
 /// What an op's rule sees: the gradient of the result, operands, the result, what the forward kept; and [`into`](Backward::into), by which
@@ -36,7 +36,7 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The shape of the result.
     #[inline]
     pub fn shape(&self) -> &'t Shape {
-        &self.node.shape
+        self.node.shape
     }
 
     /// The numbers of operand `i`, a [`Dense`](crate::ArgKind::Dense) one.
@@ -60,7 +60,7 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The shape of operand `i`.
     #[inline]
     pub fn arg_shape(&self, i: usize) -> &'t Shape {
-        &self.node.args[i].shape
+        self.node.args[i].shape
     }
 
     /// The number of operands.
@@ -146,12 +146,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
                 Home::Unwanted => None,
                 Home::Slot { write, .. } => slot.map(|slot| destination(arg, slot, *write)),
                 Home::Activation(buffer, (write, _)) => Some(destination(arg, buffer.data, *write)),
-                Home::Temporary(buffer) => Some(Dst {
-                    data: &mut buffer.data[..arg.shape.len()],
-                    shape: arg.shape,
-                    strides: arg.shape.strides(),
-                    write: Write::Overwrite,
-                }),
+                Home::Temporary(buffer) => {
+                    Some(Dst::new(&mut buffer.data[..arg.shape.len()], arg.shape, None, Write::Overwrite))
+                }
             }
         });
         f(destinations);
@@ -162,9 +159,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
                 Home::Activation(buffer, _) => base_of(self.node.args[i]).grad.set(Some(buffer)),
                 Home::Temporary(buffer) => {
                     self.into(i, |dst| {
-                        let src = &buffer.data[..dst.shape.len()];
-                        let (to, from) = (&dst.strides[..dst.shape.rank()], dst.shape.strides());
-                        elementwise::copy_strided(dst.write, dst.data, to, src, &from[..dst.shape.rank()], &dst.shape);
+                        let (rank, src) = (dst.shape.rank(), &buffer.data[..dst.shape.len()]);
+                        let (to, from) = (dst.strides(), dst.shape.strides());
+                        elementwise::copy_strided(dst.write, dst.data, &to[..rank], src, &from[..rank], dst.shape);
                     });
                     core.recycle(buffer);
                 }
@@ -228,7 +225,7 @@ enum Home<'t, T: Scalar> {
 #[inline]
 fn base_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> &'t Node<'t, T> {
     match node.kind {
-        Kind::View { base, .. } => base,
+        Kind::View(view) => view.base,
         _ => node,
     }
 }
@@ -245,7 +242,7 @@ fn root<'t, T: Scalar>(base: &'t Node<'t, T>) -> *const () {
 #[inline]
 fn is_whole<T: Scalar>(node: &Node<'_, T>) -> bool {
     match node.kind {
-        Kind::View { whole, .. } => whole,
+        Kind::View(view) => view.whole,
         _ => true,
     }
 }
@@ -283,15 +280,13 @@ fn take_or_new<'t, T: Scalar>(base: &'t Node<'t, T>) -> (&'t mut GradBuf<'t, T>,
 
 /// The part of the base's gradient that `arg` stands for.
 #[inline]
-fn destination<'d, T: Scalar>(arg: &Node<'_, T>, numbers: &'d mut [T], write: Write) -> Dst<'d, T> {
-    let (offset, strides): (usize, Strides) = match arg.kind {
-        Kind::View { offset, strides, .. } => (offset, strides),
-        _ => (0, arg.shape.strides()),
+fn destination<'d, 't: 'd, T: Scalar>(arg: &'t Node<'t, T>, numbers: &'d mut [T], write: Write) -> Dst<'d, T> {
+    let data = match arg.kind {
+        // As long as the value: of exactly the operand's elements where it is dense.
+        Kind::View(view) if !arg.value.is_empty() => &mut numbers[view.offset..view.offset + arg.value.len()],
+        _ => &mut numbers[..arg.value.len()],
     };
-    // As long as the value: of exactly the operand's elements where it is dense.
-    let len = if arg.shape.len() == 0 { 0 } else { arg.value.len() };
-    let offset = if len == 0 { 0 } else { offset };
-    Dst { data: &mut numbers[offset..offset + len], shape: arg.shape, strides, write }
+    Dst::new(data, arg.shape, arg.strides(), write)
 }
 
 /// Several disjoint parts of one slice.

@@ -72,7 +72,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     #[inline]
     pub fn shape(self) -> &'t Shape {
-        &self.node.shape
+        self.node.shape
     }
 
     /// Whether a gradient would flow into this Var.
@@ -104,7 +104,7 @@ impl<'t, T: Scalar> Var<'t, T> {
 
     #[cold]
     fn fail<R>(self, op: &'static str, problem: Problem) -> Result<R, Error> {
-        let (shapes, location) = (&[self.node.shape][..], self.node.location);
+        let (shapes, location) = (&[*self.node.shape][..], self.node.location);
         Err(self.node.core.error(&ErrorRecord { op, problem, shapes, params: &[], location }))
     }
 
@@ -132,12 +132,12 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn value(self) -> Result<ArrayViewD<'t, T>, Error> {
         use ndarray::ShapeBuilder;
         let node = self.healthy()?;
-        let dims = IxDyn(&node.shape);
-        let view = if node.is_contiguous() {
-            ArrayViewD::from_shape(dims, node.value)
-        } else {
-            let strides = node.strides();
-            ArrayViewD::from_shape(dims.strides(IxDyn(&strides[..node.shape.rank()])), node.value)
+        let dims = IxDyn(node.shape);
+        let view = match node.strides() {
+            Some(strides) if !node.is_contiguous() => {
+                ArrayViewD::from_shape(dims.strides(IxDyn(&strides[..node.shape.rank()])), node.value)
+            }
+            _ => ArrayViewD::from_shape(dims, node.value),
         };
         view.or_else(|_| self.fail("value", Problem::BadShape))
     }
@@ -218,7 +218,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     pub fn backward_with(self, cotangent: impl Input<T>) -> Result<(), Error> {
         let node = self.healthy()?;
-        if cotangent.dims() != &*node.shape {
+        if cotangent.dims() != &**node.shape {
             return self.fail("backward_with", Problem::ShapesDiffer);
         }
         match cotangent.dense() {
@@ -274,7 +274,7 @@ impl<'t, T: Scalar> Var<'t, T> {
         let Some(buffer) = node.grad.take() else { return Ok(None) };
         let copy = buffer.data[..node.shape.len()].to_vec();
         node.grad.set(Some(buffer));
-        Array::from_shape_vec(IxDyn(&node.shape), copy).map(Some).or_else(|_| self.fail("grad", Problem::BadShape))
+        Array::from_shape_vec(IxDyn(node.shape), copy).map(Some).or_else(|_| self.fail("grad", Problem::BadShape))
     }
 }
 

@@ -47,7 +47,11 @@ impl AttentionShape {
     /// How many keys query `i` sees.
     #[inline(always)]
     fn visible(&self, i: usize) -> usize {
-        if self.causal { (i + 1 + self.tk).saturating_sub(self.tq).min(self.tk) } else { self.tk }
+        if self.causal {
+            (i + 1 + self.tk).saturating_sub(self.tq).min(self.tk)
+        } else {
+            self.tk
+        }
     }
 
     /// Calls `f(first, end, keys)` for blocks of queries and the keys that the last of them sees.
@@ -152,8 +156,16 @@ pub fn attention<T: Scalar>(
             unsafe {
                 let mut g = Gemm::new(rows, keys, s.d);
                 g.alpha = scale;
-                (g.a, g.a_row, g.a_col) = (q.data.as_ptr().wrapping_add(at(q.strides, first)), q.strides[1], q.strides[3]);
-                (g.b, g.b_row, g.b_col) = (k.data.as_ptr().wrapping_add(at(k.strides, 0)), k.strides[3], k.strides[1]);
+                (g.a, g.a_row, g.a_col) = (
+                    q.data.as_ptr().wrapping_add(at(q.strides, first)),
+                    q.strides[1],
+                    q.strides[3],
+                );
+                (g.b, g.b_row, g.b_col) = (
+                    k.data.as_ptr().wrapping_add(at(k.strides, 0)),
+                    k.strides[3],
+                    k.strides[1],
+                );
                 (g.c, g.c_row, g.c_col) = (p.as_mut_ptr(), s.tk, 1);
                 g.run();
             }
@@ -162,7 +174,11 @@ pub fn attention<T: Scalar>(
             unsafe {
                 let mut g = Gemm::new(rows, s.dv, keys);
                 (g.a, g.a_row, g.a_col) = (p.as_ptr(), s.tk, 1);
-                (g.b, g.b_row, g.b_col) = (v.data.as_ptr().wrapping_add(at(v.strides, 0)), v.strides[1], v.strides[3]);
+                (g.b, g.b_row, g.b_col) = (
+                    v.data.as_ptr().wrapping_add(at(v.strides, 0)),
+                    v.strides[1],
+                    v.strides[3],
+                );
                 let o = out.pointer().wrapping_add(at(strides, first));
                 (g.c, g.c_row, g.c_col) = (o, strides[1], strides[3]);
                 g.run();
@@ -196,9 +212,21 @@ pub fn attention_backward_scores<T: Scalar>(
     dout: View4<'_, T>,
     v: View4<'_, T>,
 ) {
-    assert_eq!(probs.len(), s.probs_len(), "attention_backward_scores: the length of probs");
-    assert_eq!(ds.len(), s.probs_len(), "attention_backward_scores: the length of ds");
-    check(dout.data.len(), [s.batch, s.tq, s.heads, s.dv], dout.strides);
+    assert_eq!(
+        probs.len(),
+        s.probs_len(),
+        "attention_backward_scores: the length of probs"
+    );
+    assert_eq!(
+        ds.len(),
+        s.probs_len(),
+        "attention_backward_scores: the length of ds"
+    );
+    check(
+        dout.data.len(),
+        [s.batch, s.tq, s.heads, s.dv],
+        dout.strides,
+    );
     check(v.data.len(), [s.batch, s.tk, s.heads, s.dv], v.strides);
     let ds = Shared::new(ds);
     s.for_each_head(true, &|b, h, index| {
@@ -212,12 +240,25 @@ pub fn attention_backward_scores<T: Scalar>(
             // scores has `end - first` rows of `tk >= keys` elements.
             unsafe {
                 let mut g = Gemm::new(end - first, keys, s.dv);
-                (g.a, g.a_row, g.a_col) = (dout.data.as_ptr().wrapping_add(at(dout.strides, first)), dout.strides[1], dout.strides[3]);
-                (g.b, g.b_row, g.b_col) = (v.data.as_ptr().wrapping_add(at(v.strides, 0)), v.strides[3], v.strides[1]);
+                (g.a, g.a_row, g.a_col) = (
+                    dout.data.as_ptr().wrapping_add(at(dout.strides, first)),
+                    dout.strides[1],
+                    dout.strides[3],
+                );
+                (g.b, g.b_row, g.b_col) = (
+                    v.data.as_ptr().wrapping_add(at(v.strides, 0)),
+                    v.strides[3],
+                    v.strides[1],
+                );
                 (g.c, g.c_row, g.c_col) = (d.as_mut_ptr(), s.tk, 1);
                 g.run();
             }
-            backward_block(&s, d, &probs[start + first * s.tk..start + end * s.tk], first);
+            backward_block(
+                &s,
+                d,
+                &probs[start + first * s.tk..start + end * s.tk],
+                first,
+            );
         });
     });
 }

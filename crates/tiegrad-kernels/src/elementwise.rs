@@ -3,6 +3,10 @@
 //! Closures are inlined into loops compiled for the machine's vectors: write them branch-free, over the
 //! functions of [`Scalar`], and they run several elements at once.
 
+mod activation;
+
+pub use activation::{Gelu, GeluBackward, GeluTanh, GeluTanhBackward, Softplus};
+
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -12,7 +16,40 @@ use crate::threads::{Shared, for_each_run, parallel_for};
 /// Elements per chunk of a parallel loop; loops of fewer than two run on the calling thread.
 pub(crate) const RUN: usize = 16 * 1024;
 
-/// `out[i] (=, +=) f(x[i])`.
+/// A function of one number that is always inlined into its loop.
+///
+/// Closures with long bodies (two polynomials, say) may stay calls, which costs an order of magnitude; a type
+/// with this trait, whose method is marked `#[inline(always)]`, never does.
+///
+/// ```
+/// use tiegrad_kernels::{Scalar, Write, elementwise::{Unary, map_with}};
+/// #[derive(Clone, Copy)]
+/// struct Mish;
+/// impl<T: Scalar> Unary<T> for Mish {
+///     #[inline(always)]
+///     fn call(self, x: T) -> T { x * x.exp().ln_1p().tanh() }
+/// }
+/// let mut y = [1.0_f32];
+/// map_with(Write::Overwrite, &mut y, &[0.0], Mish);
+/// assert_eq!(y, [0.0]);
+/// ```
+pub trait Unary<T>: Copy + Sync {
+    /// The function's value.
+    fn call(self, x: T) -> T;
+}
+
+/// A function of two numbers that is always inlined into its loop; see [`Unary`].
+///
+/// ```
+/// use tiegrad_kernels::elementwise::{Binary, GeluBackward};
+/// assert_eq!(GeluBackward.call(0.0_f64, 2.0), 1.0);
+/// ```
+pub trait Binary<T>: Copy + Sync {
+    /// The function's value.
+    fn call(self, x: T, y: T) -> T;
+}
+
+/// `out[i] (=, +=) f(x[i])`. Long functions are better passed to [`map_with`].
 ///
 /// # Panics
 /// If the lengths differ.
@@ -24,11 +61,28 @@ pub(crate) const RUN: usize = 16 * 1024;
 /// assert_eq!(y, [0.0, 0.0]);
 /// ```
 pub fn map<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Fn(T) -> T + Sync + Copy) {
-    assert_eq!(out.len(), x.len(), "map: lengths differ");
-    for_each_run(out, run_size(x.len()), |at, out| map_run(w, out, &x[at..at + out.len()], f));
+    map_with(w, out, x, Closure(f));
 }
 
-/// `out[i] (=, +=) f(x[i], y[i])`.
+/// [`map`] with a function that is always inlined.
+///
+/// # Panics
+/// If the lengths differ.
+///
+/// ```
+/// use tiegrad_kernels::{Write, elementwise::{Gelu, map_with}};
+/// let mut y = [0.0_f64];
+/// map_with(Write::Overwrite, &mut y, &[1.0], Gelu);
+/// assert!((y[0] - 0.841344746068543).abs() < 1e-15);
+/// ```
+pub fn map_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Unary<T>) {
+    assert_eq!(out.len(), x.len(), "map: lengths differ");
+    for_each_run(out, run_size(x.len()), |at, out| {
+        map_run(w, out, &x[at..at + out.len()], f)
+    });
+}
+
+/// `out[i] (=, +=) f(x[i], y[i])`. Long functions are better passed to [`zip_with`].
 ///
 /// # Panics
 /// If the lengths differ.
@@ -39,8 +93,32 @@ pub fn map<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Fn(T) -> T + Syn
 /// zip(Write::Accumulate, &mut z, &[1.0, 2.0], &[3.0, 4.0], |x, y| x * y);
 /// assert_eq!(z, [4.0, 9.0]);
 /// ```
-pub fn zip<T: Scalar>(w: Write, out: &mut [T], x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync + Copy) {
-    assert!(out.len() == x.len() && out.len() == y.len(), "zip: lengths differ");
+pub fn zip<T: Scalar>(
+    w: Write,
+    out: &mut [T],
+    x: &[T],
+    y: &[T],
+    f: impl Fn(T, T) -> T + Sync + Copy,
+) {
+    zip_with(w, out, x, y, Closure(f));
+}
+
+/// [`zip`] with a function that is always inlined.
+///
+/// # Panics
+/// If the lengths differ.
+///
+/// ```
+/// use tiegrad_kernels::{Write, elementwise::{GeluBackward, zip_with}};
+/// let mut dx = [0.0_f64];
+/// zip_with(Write::Overwrite, &mut dx, &[0.0], &[3.0], GeluBackward);
+/// assert_eq!(dx, [1.5]);
+/// ```
+pub fn zip_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], y: &[T], f: impl Binary<T>) {
+    assert!(
+        out.len() == x.len() && out.len() == y.len(),
+        "zip: lengths differ"
+    );
     for_each_run(out, run_size(x.len()), |at, out| {
         let end = at + out.len();
         zip_run(w, out, &x[at..end], &y[at..end], f);
@@ -67,7 +145,10 @@ pub fn zip3<T: Scalar>(
     f: impl Fn(T, T, T) -> T + Sync + Copy,
 ) {
     let n = out.len();
-    assert!(n == x.len() && n == y.len() && n == z.len(), "zip3: lengths differ");
+    assert!(
+        n == x.len() && n == y.len() && n == z.len(),
+        "zip3: lengths differ"
+    );
     for_each_run(out, run_size(n), |at, out| {
         let end = at + out.len();
         zip3_run(w, out, &x[at..end], &y[at..end], &z[at..end], f);
@@ -118,7 +199,11 @@ pub fn zip_broadcast<T: Scalar>(
     f: impl Fn(T, T) -> T + Sync + Copy,
 ) {
     let walk = Walk::new(shape, [xs, ys]);
-    assert_eq!(out.len(), walk.len(), "zip_broadcast: the destination has not the shape's length");
+    assert_eq!(
+        out.len(),
+        walk.len(),
+        "zip_broadcast: the destination has not the shape's length"
+    );
     walk.check(0, x.len());
     walk.check(1, y.len());
     let row = walk.row_len();
@@ -127,7 +212,9 @@ pub fn zip_broadcast<T: Scalar>(
     }
     // Whole rows per run; where a row is long, it is the run.
     let rows = (run_size(out.len()) / row).max(1);
-    for_each_run(out, rows * row, |at, out| broadcast_run(out, &walk, at / row, x, y, f));
+    for_each_run(out, rows * row, |at, out| {
+        broadcast_run(out, &walk, at / row, x, y, f)
+    });
 }
 
 /// Copies (or adds) `src` to `dst`, both strided over `shape`. No two elements of `dst` may be at one place.
@@ -185,6 +272,24 @@ pub fn copy_strided<T: Scalar>(
     });
 }
 
+/// A closure as a [`Unary`] or [`Binary`].
+#[derive(Clone, Copy)]
+struct Closure<F>(F);
+
+impl<T, F: Fn(T) -> T + Sync + Copy> Unary<T> for Closure<F> {
+    #[inline(always)]
+    fn call(self, x: T) -> T {
+        self.0(x)
+    }
+}
+
+impl<T, F: Fn(T, T) -> T + Sync + Copy> Binary<T> for Closure<F> {
+    #[inline(always)]
+    fn call(self, x: T, y: T) -> T {
+        self.0(x, y)
+    }
+}
+
 /// The length of parallel runs of a loop of `n` elements.
 #[inline(always)]
 pub(crate) fn run_size(n: usize) -> usize {
@@ -192,24 +297,24 @@ pub(crate) fn run_size(n: usize) -> usize {
 }
 
 multiversion! {
-    [T: Scalar; F: [Fn(T) -> T]]
+    [T: Scalar; F: [Unary<T>]]
     fn map_run(w: Write, out: &mut [T], x: &[T], f: F) -> () {
         let add = w == Write::Accumulate;
         for (o, &x) in out.iter_mut().zip(x) {
-            let y = f(x);
+            let y = f.call(x);
             *o = if add { *o + y } else { y };
         }
     }
 }
 
 multiversion! {
-    [T: Scalar; F: [Fn(T, T) -> T]]
+    [T: Scalar; F: [Binary<T>]]
     fn zip_run(w: Write, out: &mut [T], x: &[T], y: &[T], f: F) -> () {
         let add = w == Write::Accumulate;
         let n = out.len();
         let (x, y) = (&x[..n], &y[..n]);
         for i in 0..n {
-            let r = f(x[i], y[i]);
+            let r = f.call(x[i], y[i]);
             out[i] = if add { out[i] + r } else { r };
         }
     }
@@ -290,7 +395,14 @@ fn copy_rows_shared<T: Scalar>(
 }
 
 /// Rows `first..end` of the walk.
-fn copy_rows<T: Scalar>(w: Write, dst: &mut [T], walk: &Walk<2>, first: usize, end: usize, src: &[T]) {
+fn copy_rows<T: Scalar>(
+    w: Write,
+    dst: &mut [T],
+    walk: &Walk<2>,
+    first: usize,
+    end: usize,
+    src: &[T],
+) {
     let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
     let mut cursor = walk.cursor(first);
     for _ in first..end {

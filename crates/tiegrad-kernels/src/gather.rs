@@ -16,12 +16,20 @@ use crate::threads::{Shared, for_each_run, parallel_for};
 /// assert_eq!(out, [3.0, 1.0]);
 /// ```
 pub fn gather_rows<T: Scalar>(out: &mut [T], table: &[T], cols: usize, index: &[u32]) {
-    assert_eq!(out.len(), cols * index.len(), "gather_rows: a row of the result per index");
+    assert_eq!(
+        out.len(),
+        cols * index.len(),
+        "gather_rows: a row of the result per index"
+    );
     check(table.len(), cols, index);
     if cols == 0 {
         return;
     }
-    let rows = if out.len() < 2 * RUN { index.len() } else { (RUN / cols).max(1) };
+    let rows = if out.len() < 2 * RUN {
+        index.len()
+    } else {
+        (RUN / cols).max(1)
+    };
     for_each_run(out, rows * cols, |at, out| {
         for (out, &i) in out.chunks_exact_mut(cols).zip(&index[at / cols..]) {
             out.copy_from_slice(&table[i as usize * cols..][..cols]);
@@ -40,13 +48,21 @@ pub fn gather_rows<T: Scalar>(out: &mut [T], table: &[T], cols: usize, index: &[
 /// assert_eq!(grad, [2.0, 0.0, 4.0]);
 /// ```
 pub fn scatter_add_rows<T: Scalar>(table_grad: &mut [T], cols: usize, index: &[u32], dy: &[T]) {
-    assert_eq!(dy.len(), cols * index.len(), "scatter_add_rows: a row of the gradient per index");
+    assert_eq!(
+        dy.len(),
+        cols * index.len(),
+        "scatter_add_rows: a row of the gradient per index"
+    );
     check(table_grad.len(), cols, index);
     if cols == 0 {
         return;
     }
     // Columns are split, so that every element is summed in the order of the rows.
-    let width = if dy.len() < 2 * RUN { cols } else { cols.div_ceil(8).next_multiple_of(16) };
+    let width = if dy.len() < 2 * RUN {
+        cols
+    } else {
+        cols.div_ceil(8).next_multiple_of(16)
+    };
     let grad = Shared::new(table_grad);
     parallel_for(cols.div_ceil(width), &|part| {
         let (first, end) = (part * width, cols.min((part + 1) * width));
@@ -61,9 +77,11 @@ pub fn scatter_add_rows<T: Scalar>(table_grad: &mut [T], cols: usize, index: &[u
 
 #[inline(always)]
 fn check(table: usize, cols: usize, index: &[u32]) {
-    if cols != 0 {
-        let rows = table / cols;
-        assert!(index.iter().all(|&i| (i as usize) < rows), "an index is not a row of the table");
+    if let Some(rows) = table.checked_div(cols) {
+        assert!(
+            index.iter().all(|&i| (i as usize) < rows),
+            "an index is not a row of the table"
+        );
     }
 }
 

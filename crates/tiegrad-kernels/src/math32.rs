@@ -3,7 +3,10 @@
 //! No `mul_add`: without FMA it would be a call into libm. Selects are `if` expressions over values that are
 //! all computed. Errors stated are the largest seen over the whole range of the tests below, in ulp.
 
-use std::f32::consts::{LN_2, LOG2_E};
+// Coefficients stand as their authors or their fits give them.
+#![allow(clippy::excessive_precision)]
+
+use std::f32::consts::LOG2_E;
 
 /// Adding and subtracting this rounds to the nearest integer, which then sits in the low bits.
 const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23
@@ -20,23 +23,33 @@ pub(crate) fn exp(x: f32) -> f32 {
     // Beyond these the result is infinity or zero; NaN passes through both selects.
     let x = if x > 89.0 { 89.0 } else { x };
     let x = if x < -104.0 { -104.0 } else { x };
+    let (y, bits) = exp_parts(x);
+    // 2^n may be out of range where y * 2^n is not (and the other way round): two halves are in range.
+    let n = bits.wrapping_sub(MAGIC.to_bits()) as i32;
+    let half = n >> 1;
+    y * pow2(half as u32) * pow2((n - half) as u32)
+}
+
+/// e^x for -80 < x < 80, where one scaling will do.
+#[inline(always)]
+fn exp_moderate(x: f32) -> f32 {
+    let (y, bits) = exp_parts(x);
+    y * pow2(bits)
+}
+
+/// y in [sqrt(1/2), sqrt(2)] and n with e^x = y 2^n; n as the low bits of the second.
+#[inline(always)]
+fn exp_parts(x: f32) -> (f32, u32) {
     let n = x * LOG2_E + MAGIC;
     let (bits, n) = (n.to_bits(), n - MAGIC);
     // x - n ln 2 in two parts: the first has few bits, so that its product is exact.
     let r = x - n * 0.693_359_4;
     let r = r - n * -2.121_944_4e-4;
-    let p = 1.987_569_1e-4;
-    let p = p * r + 1.398_199_9e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 5.0e-1;
-    let y = p * (r * r) + r + 1.0;
-    // 2^n may be out of range where y * 2^n is not (and the other way round): two halves are in range.
-    let m = bits.wrapping_sub(MAGIC.to_bits()) as i32;
-    let half = m >> 1;
-    let rest = m - half;
-    y * pow2(half as u32) * pow2(rest as u32)
+    // Pairs of terms (Estrin's scheme): half the latency of Horner's, which is what bounds these functions.
+    let r2 = r * r;
+    let high = (1.987_569_1e-4 * r + 1.398_199_9e-3) * r2 + (8.333_452e-3 * r + 4.166_579_6e-2);
+    let p = high * r2 + (1.666_666_5e-1 * r + 5.0e-1);
+    (p * r2 + r + 1.0, bits)
 }
 
 /// ln(x) within 1 ulp, subnormals included; Cephes `logf`.
@@ -51,15 +64,10 @@ pub(crate) fn ln(x: f32) -> f32 {
     let m = f32::from_bits((t & 0x007f_ffff).wrapping_add(0x3f35_04f3));
     let r = m - 1.0;
     let z = r * r;
-    let p = 7.037_683_6e-2;
-    let p = p * r - 1.151_461e-1;
-    let p = p * r + 1.167_699_9e-1;
-    let p = p * r - 1.242_014_1e-1;
-    let p = p * r + 1.424_932_3e-1;
-    let p = p * r - 1.666_805_8e-1;
-    let p = p * r + 2.000_071_5e-1;
-    let p = p * r - 2.499_999_4e-1;
-    let p = p * r + 3.333_333e-1;
+    let z2 = z * z;
+    let high = (7.037_683_6e-2 * r - 1.151_461e-1) * z + (1.167_699_9e-1 * r - 1.242_014_1e-1);
+    let low = (1.424_932_3e-1 * r - 1.666_805_8e-1) * z + (2.000_071_5e-1 * r - 2.499_999_4e-1);
+    let p = (high * z2 + low) * r + 3.333_333e-1;
     let y = p * r * z + e * -2.121_944_4e-4 - 0.5 * z;
     let y = r + y + e * 0.693_359_4;
     // Zero, negative, infinite and NaN arguments.
@@ -106,8 +114,10 @@ pub(crate) fn tanh(x: f32) -> f32 {
     let p = p * z + 1.333_144_2e-1;
     let p = p * z - 3.333_328_2e-1;
     let near = p * z * x + x;
-    let far = (1.0 - 2.0 / (exp(a + a) + 1.0)).copysign(x);
-    if a < 0.625 { near } else { far }
+    // From 10 on the result is one; NaN takes the other branch.
+    let c = if a < 10.0 { a } else { 10.0 };
+    let far = (1.0 - 2.0 / (exp_moderate(c + c) + 1.0)).copysign(x);
+    if a > 0.625 { far } else { near }
 }
 
 /// 1 / (1 + e^-x) within 3 ulp, without overflow on either side.
@@ -123,31 +133,25 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
 pub(crate) fn erf(x: f32) -> f32 {
     let t = x.abs();
     let s = x * x;
-    let p = -1.728_534_7e-5 * t + 3.831_971_3e-4;
-    let u = -3.883_964_4e-3 * t + 2.425_462_2e-2;
-    let p = p * s + u;
-    let p = p * t - 1.067_778_8e-1;
-    let p = p * t - 6.348_466_9e-1;
-    let p = p * t - 1.287_175_1e-1;
-    let p = p * t - t;
-    // Beyond 4 the result is one; the polynomial is not meant for more.
-    let p = if t > 4.0 { -20.0 } else { p };
-    let far = (1.0 - exp(p)).copysign(x);
-    let q = -5.967_617_0e-4;
-    let q = q * s + 4.991_194_2e-3;
-    let q = q * s - 2.676_813_5e-2;
-    let q = q * s + 1.128_199_25e-1;
-    let q = q * s - 3.761_253_4e-1;
-    let q = q * s + 1.283_791_7e-1;
+    // Beyond 4 the result is one; NaN takes the other branch below. The fit's coefficients come times log2(e),
+    // so that 2^q is what remains.
+    let a = if t < 4.0 { t } else { 4.0 };
+    let a2 = a * a;
+    let high = (-2.493_748_4e-5 * a + 5.528_366e-4) * a2 + (-5.603_376e-3 * a + 3.499_202e-2);
+    let low = (-1.540_479_1e-1 * a - 9.158_901_7e-1) * a2 - 1.628_395_2 * a;
+    let q = high * (a2 * a2) + low;
+    let n = q + MAGIC;
+    let (bits, n) = (n.to_bits(), n - MAGIC);
+    let r = q - n;
+    let r2 = r * r;
+    let high = (1.535_336_2e-4 * r + 1.339_887_4e-3) * r2 + (9.618_437e-3 * r + 5.550_332_5e-2);
+    let p = high * r2 + (2.402_264_8e-1 * r + 6.931_472e-1);
+    let far = (1.0 - (p * r + 1.0) * pow2(bits)).copysign(x);
+    let s2 = s * s;
+    let high = -5.967_617_0e-4 * s + 4.991_194_2e-3;
+    let mid = -2.676_813_5e-2 * s + 1.128_199_25e-1;
+    let low = -3.761_253_4e-1 * s + 1.283_791_7e-1;
+    let q = (high * s2 + mid) * s2 + low;
     let near = q * x + x;
-    let y = if t > 0.927_734_4 { far } else { near };
-    if x.is_nan() { x } else { y }
+    if t > 0.927_734_4 { far } else { near }
 }
-
-/// e^(-x^2) times 2/sqrt(pi): the derivative of erf, with the square's rounding error carried.
-#[inline(always)]
-pub(crate) fn erf_derivative(x: f32) -> f32 {
-    exp(-(x * x)) * std::f32::consts::FRAC_2_SQRT_PI
-}
-
-const _: f32 = LN_2;

@@ -34,7 +34,12 @@ pub struct MatmulShape {
 impl MatmulShape {
     /// One product of `m x k` times `k x n`.
     pub const fn new(m: usize, n: usize, k: usize) -> Self {
-        MatmulShape { batch: [1, 1], m, n, k }
+        MatmulShape {
+            batch: [1, 1],
+            m,
+            n,
+            k,
+        }
     }
 }
 
@@ -63,12 +68,22 @@ pub struct Mat<'a, T> {
 impl<'a, T> Mat<'a, T> {
     /// A row-major matrix of `cols` columns.
     pub const fn new(data: &'a [T], cols: usize) -> Self {
-        Mat { data, row: cols, col: 1, batch: [0, 0] }
+        Mat {
+            data,
+            row: cols,
+            col: 1,
+            batch: [0, 0],
+        }
     }
 
     /// The transposed matrix; no element moves.
     pub const fn t(self) -> Self {
-        Mat { data: self.data, row: self.col, col: self.row, batch: self.batch }
+        Mat {
+            data: self.data,
+            row: self.col,
+            col: self.row,
+            batch: self.batch,
+        }
     }
 }
 
@@ -94,7 +109,12 @@ pub struct MatMut<'a, T> {
 impl<'a, T> MatMut<'a, T> {
     /// A row-major matrix of `cols` columns.
     pub const fn new(data: &'a mut [T], cols: usize) -> Self {
-        MatMut { data, row: cols, col: 1, batch: [0, 0] }
+        MatMut {
+            data,
+            row: cols,
+            col: 1,
+            batch: [0, 0],
+        }
     }
 }
 
@@ -118,9 +138,8 @@ pub struct Gemm<T> {
     pub(crate) c_col: usize,
     /// Null: none.
     pub(crate) bias: *const T,
-    /// The stride of the bias along rows and along columns; one of them is 0.
-    pub(crate) bias_row: usize,
-    pub(crate) bias_col: usize,
+    /// Whether the bias has an element per row, instead of one per column.
+    pub(crate) bias_by_row: bool,
     /// Whether elements are computed as dot products with vectors along the inner dimension. This orders the
     /// sum differently, so it is decided from the whole shape.
     pub(crate) dots: bool,
@@ -162,14 +181,8 @@ pub fn matmul<T: Scalar>(
     bias: Option<&[T]>,
     c: MatMut<'_, T>,
 ) {
-    let [b0, b1] = s.batch;
-    if s.m == 0 || s.n == 0 || b0 == 0 || b1 == 0 {
+    if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
         return;
-    }
-    check(c.data.len(), [b0, b1, s.m, s.n], [c.batch[0], c.batch[1], c.row, c.col]);
-    if s.k != 0 {
-        check(a.data.len(), [b0, b1, s.m, s.k], [a.batch[0], a.batch[1], a.row, a.col]);
-        check(b.data.len(), [b0, b1, s.k, s.n], [b.batch[0], b.batch[1], b.row, b.col]);
     }
     let bias = match bias {
         Some(bias) => {
@@ -178,39 +191,45 @@ pub fn matmul<T: Scalar>(
         }
         None => std::ptr::null(),
     };
+    check(c.data.len(), s, [s.m, s.n], [c.row, c.col], c.batch);
+    if s.k != 0 {
+        check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
+        check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
+    }
     let mut g = Gemm::new(s.m, s.n, s.k);
     (g.alpha, g.beta, g.bias) = (alpha, beta, bias);
     (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.row, a.col);
     (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.row, b.col);
     (g.c, g.c_row, g.c_col) = (c.data.as_mut_ptr(), c.row, c.col);
     g.orient();
-    let work = s.m.saturating_mul(s.n).saturating_mul(s.k).saturating_mul(b0 * b1);
-    // A result that overlaps itself would be a bug of the caller; it must not become a data race.
-    let parallel = work >= PARALLEL
-        && threads::num_threads() > 1
-        && disjoint(&[b0, b1, s.m, s.n], &[c.batch[0], c.batch[1], c.row, c.col]);
+    let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
     // SAFETY: `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
-        if b0 * b1 == 1 {
-            if parallel {
-                split(&g);
-            } else {
-                T::gemm(&g);
-            }
+        if s.batch != [1, 1] {
+            batched(&g, s, [a.batch, b.batch, c.batch], [c.row, c.col]);
+        } else if work < PARALLEL {
+            T::gemm(&g);
         } else {
-            batched(&g, [b0, b1], [a.batch, b.batch, c.batch], parallel);
+            split(&g);
         }
     }
 }
 
-/// Panics unless a slice of `len` elements holds every element of these sizes (none 0) and strides.
+/// Panics unless a slice of `len` elements holds a batch of matrices with these sizes (none 0) and strides.
 #[inline(always)]
-fn check(len: usize, sizes: [usize; 4], strides: [usize; 4]) {
-    let mut last = 0_usize;
-    for (n, stride) in sizes.into_iter().zip(strides) {
-        last = last.saturating_add((n - 1).saturating_mul(stride));
+fn check(len: usize, s: MatmulShape, sizes: [usize; 2], strides: [usize; 2], batch: [usize; 2]) {
+    let last = |sizes: [usize; 2], strides: [usize; 2]| {
+        let rows = (sizes[0] - 1).checked_mul(strides[0])?;
+        rows.checked_add((sizes[1] - 1).checked_mul(strides[1])?)
+    };
+    let mut end = last(sizes, strides);
+    if s.batch != [1, 1] {
+        end = end.and_then(|end| end.checked_add(last(s.batch, batch)?));
     }
-    assert!(last < len, "a matrix reaches beyond its slice");
+    assert!(
+        end.is_some_and(|end| end < len),
+        "a matrix reaches beyond its slice"
+    );
 }
 
 impl<T: Scalar> Gemm<T> {
@@ -233,8 +252,7 @@ impl<T: Scalar> Gemm<T> {
             c_row: 0,
             c_col: 0,
             bias: std::ptr::null(),
-            bias_row: 0,
-            bias_col: 1,
+            bias_by_row: false,
             dots: false,
         }
     }
@@ -270,8 +288,9 @@ impl<T: Scalar> Gemm<T> {
             self.b_col = 1;
             self.c_col = 1;
         }
-        self.dots = self.m <= 3 && self.k >= 8 && self.b_col != 1 && self.b_row == 1 && self.a_col == 1
-            || self.m == 1 && self.n == 1 && self.k >= 8 && self.b_row == 1 && self.a_col == 1;
+        self.dots =
+            self.m <= 3 && self.k >= 8 && self.b_col != 1 && self.b_row == 1 && self.a_col == 1
+                || self.m == 1 && self.n == 1 && self.k >= 8 && self.b_row == 1 && self.a_col == 1;
     }
 
     fn transpose(&mut self) {
@@ -280,7 +299,7 @@ impl<T: Scalar> Gemm<T> {
         (self.a_row, self.a_col, self.b_row, self.b_col) =
             (self.b_col, self.b_row, self.a_col, self.a_row);
         std::mem::swap(&mut self.c_row, &mut self.c_col);
-        std::mem::swap(&mut self.bias_row, &mut self.bias_col);
+        self.bias_by_row = !self.bias_by_row;
     }
 
     /// The part of the product with these rows and columns.
@@ -292,7 +311,7 @@ impl<T: Scalar> Gemm<T> {
         g.b = g.b.wrapping_add(j * g.b_col);
         g.c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
         if !g.bias.is_null() {
-            g.bias = g.bias.wrapping_add(i * g.bias_row + j * g.bias_col);
+            g.bias = g.bias.wrapping_add(if g.bias_by_row { i } else { j });
         }
         g
     }
@@ -303,39 +322,62 @@ impl<T: Scalar> Gemm<T> {
 ///
 /// # Safety
 /// As [`Scalar::gemm`].
+#[inline(never)]
 unsafe fn split<T: Scalar>(g: &Gemm<T>) {
     let threads = threads::num_threads();
+    // A result that overlaps itself would be a bug of the caller; it must not become a data race.
+    if threads == 1 || !disjoint(&[g.m, g.n], &[g.c_row, g.c_col]) {
+        // SAFETY: promised by the caller.
+        return unsafe { T::gemm(g) };
+    }
     let by_columns = g.n >= 128 && g.n >= g.m || g.m < 12 * threads;
-    let (len, unit) = if by_columns { (g.n, 64) } else { (g.m, 24) };
+    let (len, unit) = if by_columns { (g.n, 32) } else { (g.m, 24) };
     // A few parts per thread, so that a thread that starts late takes fewer.
     let size = len.div_ceil(4 * threads).next_multiple_of(unit);
     parallel_for(len.div_ceil(size), &|part| {
         let start = part * size;
         let size = size.min(len - start);
-        let g = if by_columns { g.part(0, g.m, start, size) } else { g.part(start, size, 0, g.n) };
+        let g = if by_columns {
+            g.part(0, g.m, start, size)
+        } else {
+            g.part(start, size, 0, g.n)
+        };
         // SAFETY: parts reach what the whole does, and no two the same element of `c`.
         unsafe { T::gemm(&g) };
     });
 }
 
-/// All products of a batch.
+/// All products of a batch; `strides` are those of the batches, `c` those of the result's rows and columns.
 ///
 /// # Safety
 /// As [`Scalar::gemm`], for every product of the batch.
-unsafe fn batched<T: Scalar>(g: &Gemm<T>, [b0, b1]: [usize; 2], [a, b, c]: [[usize; 2]; 3], parallel: bool) {
-    // `orient` may have exchanged the operands.
-    let (a, b) = if g.bias_row == 1 { (b, a) } else { (a, b) };
+#[inline(never)]
+unsafe fn batched<T: Scalar>(g: &Gemm<T>, s: MatmulShape, strides: [[usize; 2]; 3], c: [usize; 2]) {
+    let [mut a, mut b, c_batch] = strides;
+    if g.bias_by_row {
+        // `orient` has exchanged the operands.
+        std::mem::swap(&mut a, &mut b);
+    }
+    let [b0, b1] = s.batch;
     let count = b0 * b1;
     let one = |i: usize| {
         let (i0, i1) = (i / b1, i % b1);
         let mut g = *g;
         g.a = g.a.wrapping_add(i0 * a[0] + i1 * a[1]);
         g.b = g.b.wrapping_add(i0 * b[0] + i1 * b[1]);
-        g.c = g.c.wrapping_add(i0 * c[0] + i1 * c[1]);
+        g.c = g.c.wrapping_add(i0 * c_batch[0] + i1 * c_batch[1]);
         g
     };
-    let threads = threads::num_threads();
-    if !parallel {
+    let work =
+        g.m.saturating_mul(g.n)
+            .saturating_mul(g.k)
+            .saturating_mul(count);
+    let threads = if work < PARALLEL {
+        1
+    } else {
+        threads::num_threads()
+    };
+    if threads == 1 || !disjoint(&[b0, b1, s.m, s.n], &[c_batch[0], c_batch[1], c[0], c[1]]) {
         for i in 0..count {
             // SAFETY: promised by the caller.
             unsafe { T::gemm(&one(i)) };

@@ -44,7 +44,42 @@ pub fn sum_to<T: Scalar>(
     c_s: &[usize],
     f: impl Fn(T, T, T) -> T + Sync + Copy,
 ) {
-    reduce_to::<T, Plus>(w, dst, ds, shape, [(a, a_s), (b, b_s), (c, c_s)], f);
+    let operands = [(a, a_s), (b, b_s), (c, c_s)];
+    match *shape {
+        [n] if n <= TINY => tiny_sum(w, dst, [0, ds[0]], [1, n], operands.map(|(x, s)| (x, [0, s[0]])), f),
+        [m, n] if m <= TINY && n <= TINY => {
+            tiny_sum(w, dst, [ds[0], ds[1]], [m, n], operands.map(|(x, s)| (x, [s[0], s[1]])), f);
+        }
+        _ => reduce_to::<T, Plus>(w, dst, ds, shape, operands, f),
+    }
+}
+
+/// Up to this size in each dimension a sum is two plain loops: setting up the general walk would take longer than the sum.
+const TINY: usize = 16;
+
+#[inline]
+fn tiny_sum<T: Scalar>(
+    w: Write,
+    dst: &mut [T],
+    ds: [usize; 2],
+    [m, n]: [usize; 2],
+    operands: [(&[T], [usize; 2]); 3],
+    f: impl Fn(T, T, T) -> T,
+) {
+    if w == Write::Overwrite {
+        for i in 0..if ds[0] == 0 { 1 } else { m } {
+            for j in 0..if ds[1] == 0 { 1 } else { n } {
+                dst[i * ds[0] + j * ds[1]] = T::ZERO;
+            }
+        }
+    }
+    let [a, b, c] = operands;
+    let get = |(x, s): (&[T], [usize; 2]), i, j| if x.is_empty() { T::ZERO } else { x[i * s[0] + j * s[1]] };
+    for i in 0..m {
+        for j in 0..n {
+            dst[i * ds[0] + j * ds[1]] += f(get(a, i, j), get(b, i, j), get(c, i, j));
+        }
+    }
 }
 
 /// `dst[i]` = the maximum of `a` over the dimensions whose stride in `ds` is 0; NaN where any is NaN, and -∞
@@ -60,7 +95,14 @@ pub fn sum_to<T: Scalar>(
 /// ```
 pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], a_s: &[usize]) {
     let none = (&[][..], a_s);
-    reduce_to::<T, Max>(Write::Overwrite, dst, ds, shape, [(a, a_s), none, none], |a, _, _| a);
+    reduce_to::<T, Max>(
+        Write::Overwrite,
+        dst,
+        ds,
+        shape,
+        [(a, a_s), none, none],
+        |a, _, _| a,
+    );
 }
 
 /// The sum of all elements.
@@ -69,6 +111,9 @@ pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], 
 /// assert_eq!(tiegrad_kernels::reduce::sum(&[1.0_f32, 2.0, 3.0]), 6.0);
 /// ```
 pub fn sum<T: Scalar>(x: &[T]) -> T {
+    if x.len() <= TINY {
+        return x.iter().fold(T::ZERO, |sum, &x| sum + x);
+    }
     in_parts(x.len(), &|start, end| fold_run::<T, _>(&x[start..end], |x| x))
 }
 
@@ -78,7 +123,9 @@ pub fn sum<T: Scalar>(x: &[T]) -> T {
 /// assert_eq!(tiegrad_kernels::reduce::sum_squares(&[3.0_f32, 4.0]), 25.0);
 /// ```
 pub fn sum_squares<T: Scalar>(x: &[T]) -> T {
-    in_parts(x.len(), &|start, end| fold_run::<T, _>(&x[start..end], |x| x * x))
+    in_parts(x.len(), &|start, end| {
+        fold_run::<T, _>(&x[start..end], |x| x * x)
+    })
 }
 
 /// Whether no element is NaN or infinite.
@@ -135,7 +182,10 @@ pub(crate) struct Tree<T> {
 impl<T: Scalar> Tree<T> {
     #[inline(always)]
     pub(crate) fn new() -> Self {
-        Tree { runs: [T::ZERO; usize::BITS as usize], count: 0 }
+        Tree {
+            runs: [T::ZERO; usize::BITS as usize],
+            count: 0,
+        }
     }
 
     #[inline(always)]
@@ -172,7 +222,9 @@ fn in_parts<T: Scalar>(n: usize, part: &(dyn Fn(usize, usize) -> T + Sync)) -> T
     let size = n.div_ceil(PARTS).max(RUN).next_multiple_of(BLOCK);
     let mut sums = [T::ZERO; PARTS];
     let sums = &mut sums[..n.div_ceil(size)];
-    for_each_run(sums, 1, |i, sum| sum[0] = part(i * size, n.min((i + 1) * size)));
+    for_each_run(sums, 1, |i, sum| {
+        sum[0] = part(i * size, n.min((i + 1) * size))
+    });
     let mut tree = Tree::new();
     for &s in &*sums {
         tree.push::<Plus>(s);
@@ -228,7 +280,13 @@ fn reduce_to<T: Scalar, J: Join<T>>(
     let zeros = [0; crate::MAX_RANK];
     let zeros = &zeros[..shape.len().min(crate::MAX_RANK)];
     let zero = [T::ZERO];
-    let [a, b, c] = operands.map(|(x, s)| if x.is_empty() { (&zero[..], zeros) } else { (x, s) });
+    let [a, b, c] = operands.map(|(x, s)| {
+        if x.is_empty() {
+            (&zero[..], zeros)
+        } else {
+            (x, s)
+        }
+    });
     let walk = Walk::new(shape, [ds, a.1, b.1, c.1]);
     let x = [a.0, b.0, c.0];
     let (kept, summed) = walk.partition(|d| walk.strides[0][d] != 0);
@@ -239,26 +297,45 @@ fn reduce_to<T: Scalar, J: Join<T>>(
     for i in 0..3 {
         walk.check(i + 1, x[i].len());
     }
+    if summed.len() == 0 {
+        let mut cursor = kept.cursor(0);
+        for _ in 0..kept.rows() {
+            for i in 0..kept.row_len() {
+                let at = cursor.at[0] + i * kept.row_stride(0);
+                put(w, &mut dst[at..=at], J::START);
+            }
+            cursor.next();
+        }
+        return;
+    }
     let job = Reduction { w, kept, summed, x };
     // Parallel tasks write outputs at places of their own.
     let parallel = disjoint(&kept.dims[..kept.rank], &kept.strides[0][..kept.rank]);
     let shared = Shared::new(dst);
     // Rows of the destination are added up as rows where its last dimension is the walk's.
     let by_columns = summed.len() == 1 || (kept.len() > 1 && walk.row_stride(0) != 0);
-    let per_output = summed.len().max(1);
+    let per_output = summed.len();
     if by_columns {
         let width = kept.row_len().min(BLOCK);
         let tasks = kept.rows() * kept.row_len().div_ceil(BLOCK);
         let size = (2 * RUN).div_ceil(per_output * width);
         let size = if parallel { size } else { tasks };
-        run(tasks, size, &|first, end| columns_run::<T, J, _>(&job, shared, first, end, f));
+        run(tasks, size, &|first, end| {
+            columns_run::<T, J, _>(&job, shared, first, end, f)
+        });
     } else if kept.len() == 1 {
         let r = one_sum::<T, J>(&job, f);
         // SAFETY: the only use of `dst`, which is borrowed exclusively.
         put(w, unsafe { shared.range(0, 1) }, r);
     } else {
-        let size = if parallel { (2 * RUN).div_ceil(per_output) } else { kept.len() };
-        run(kept.len(), size, &|first, end| rows_run::<T, J, _>(&job, shared, first, end, f));
+        let size = if parallel {
+            (2 * RUN).div_ceil(per_output)
+        } else {
+            kept.len()
+        };
+        run(kept.len(), size, &|first, end| {
+            rows_run::<T, J, _>(&job, shared, first, end, f)
+        });
     }
 }
 
@@ -267,7 +344,9 @@ fn run(tasks: usize, size: usize, f: &(dyn Fn(usize, usize) + Sync)) {
     if tasks <= size {
         f(0, tasks);
     } else {
-        parallel_for(tasks.div_ceil(size), &|i| f(i * size, tasks.min((i + 1) * size)));
+        parallel_for(tasks.div_ceil(size), &|i| {
+            f(i * size, tasks.min((i + 1) * size))
+        });
     }
 }
 
@@ -287,7 +366,10 @@ struct Reduction<'a, T> {
 }
 
 /// One output from everything.
-fn one_sum<T: Scalar, J: Join<T>>(job: &Reduction<'_, T>, f: impl Fn(T, T, T) -> T + Sync + Copy) -> T {
+fn one_sum<T: Scalar, J: Join<T>>(
+    job: &Reduction<'_, T>,
+    f: impl Fn(T, T, T) -> T + Sync + Copy,
+) -> T {
     let summed = &job.summed;
     let n = summed.dims[0];
     // Parts of the outermost dimension.
@@ -303,7 +385,9 @@ fn one_sum<T: Scalar, J: Join<T>>(job: &Reduction<'_, T>, f: impl Fn(T, T, T) ->
     }
     let mut parts = [T::ZERO; PARTS];
     let parts = &mut parts[..n.div_ceil(size)];
-    for_each_run(parts, 1, |i, r| r[0] = part(i * size, n.min((i + 1) * size)));
+    for_each_run(parts, 1, |i, r| {
+        r[0] = part(i * size, n.min((i + 1) * size))
+    });
     let mut tree = Tree::new();
     for &r in &*parts {
         tree.push::<J>(r);
@@ -347,9 +431,6 @@ fn sum_all<T: Scalar, J: Join<T>, F: Fn(T, T, T) -> T>(
     f: &F,
 ) -> T {
     let mut tree = Tree::new();
-    if summed.len() == 0 {
-        return J::START;
-    }
     let n = summed.row_len();
     let [_, sa, sb, sc] = std::array::from_fn(|a| summed.row_stride(a));
     let mut cursor = summed.cursor(0);
@@ -436,7 +517,12 @@ impl<'a> Terms<'a> {
     #[inline(always)]
     fn new(walk: &'a Walk<4>) -> Self {
         let rows = walk.cursor(0);
-        Terms { rows, walk, i: 0, at: rows.at }
+        Terms {
+            rows,
+            walk,
+            i: 0,
+            at: rows.at,
+        }
     }
 
     #[inline(always)]

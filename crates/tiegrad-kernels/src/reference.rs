@@ -131,7 +131,11 @@ pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], 
 
 /// The shape of what is not summed.
 fn kept(shape: &[usize], ds: &[usize]) -> Vec<usize> {
-    shape.iter().zip(ds).map(|(&n, &s)| if s == 0 { 1 } else { n }).collect()
+    shape
+        .iter()
+        .zip(ds)
+        .map(|(&n, &s)| if s == 0 { 1 } else { n })
+        .collect()
 }
 
 /// [`crate::rows::softmax`].
@@ -218,7 +222,11 @@ pub fn layer_norm_backward_input<T: Scalar>(
         let sum: T = (0..cols).map(g).sum();
         let dot: T = (0..cols).map(|i| g(i) * hat(i)).sum();
         for i in 0..cols {
-            put(w, &mut dx[i], stats[2 * r + 1] * (g(i) - sum / n - hat(i) * dot / n));
+            put(
+                w,
+                &mut dx[i],
+                stats[2 * r + 1] * (g(i) - sum / n - hat(i) * dot / n),
+            );
         }
     }
 }
@@ -236,7 +244,8 @@ pub fn layer_norm_backward_params<T: Scalar>(
     let at = |r: usize, i: usize| r * cols + i;
     if let Some((w, d)) = dgamma {
         for i in 0..cols {
-            let terms = (0..rows).map(|r| dy[at(r, i)] * (x[at(r, i)] - stats[2 * r]) * stats[2 * r + 1]);
+            let terms =
+                (0..rows).map(|r| dy[at(r, i)] * (x[at(r, i)] - stats[2 * r]) * stats[2 * r + 1]);
             put(w, &mut d[i], terms.sum());
         }
     }
@@ -274,8 +283,16 @@ pub fn cross_entropy_backward<T: Scalar>(
 ) {
     for (r, d) in rows_mut(dlogits, cols).enumerate() {
         for (i, d) in d.iter_mut().enumerate() {
-            let hot = if targets[r] as usize == i { T::ONE } else { T::ZERO };
-            put(w, d, ((logits[r * cols + i] - lse[r]).exp() - hot) * dloss(r));
+            let hot = if targets[r] as usize == i {
+                T::ONE
+            } else {
+                T::ZERO
+            };
+            put(
+                w,
+                d,
+                ((logits[r * cols + i] - lse[r]).exp() - hot) * dloss(r),
+            );
         }
     }
 }
@@ -312,9 +329,15 @@ pub fn attention<T: Scalar>(
         let &[b, h, i] = ix else { return };
         let start = ((b * s.heads + h) * s.tq + i) * s.tk;
         let p = &mut probs[start..start + s.tk];
-        let seen = if s.causal { (i + 1 + s.tk).saturating_sub(s.tq).min(s.tk) } else { s.tk };
+        let seen = if s.causal {
+            (i + 1 + s.tk).saturating_sub(s.tq).min(s.tk)
+        } else {
+            s.tk
+        };
         for (j, p) in p.iter_mut().enumerate() {
-            let term = |e: usize| q.data[dot(&[b, i, h, e], &q.strides)] * k.data[dot(&[b, j, h, e], &k.strides)];
+            let term = |e: usize| {
+                q.data[dot(&[b, i, h, e], &q.strides)] * k.data[dot(&[b, j, h, e], &k.strides)]
+            };
             *p = scale * (0..s.d).map(term).sum::<T>();
         }
         let scores = p[..seen].to_vec();
@@ -342,13 +365,20 @@ pub fn attention_backward_scores<T: Scalar>(
         let p = &probs[start..start + s.tk];
         let dp: Vec<T> = (0..s.tk)
             .map(|j| {
-                let term = |e: usize| dout.data[dot(&[b, i, h, e], &dout.strides)] * v.data[dot(&[b, j, h, e], &v.strides)];
+                let term = |e: usize| {
+                    dout.data[dot(&[b, i, h, e], &dout.strides)]
+                        * v.data[dot(&[b, j, h, e], &v.strides)]
+                };
                 (0..s.dv).map(term).sum()
             })
             .collect();
         let sum: T = (0..s.tk).map(|j| p[j] * dp[j]).sum();
         for j in 0..s.tk {
-            ds[start + j] = if p[j] == T::ZERO { T::ZERO } else { scale * p[j] * (dp[j] - sum) };
+            ds[start + j] = if p[j] == T::ZERO {
+                T::ZERO
+            } else {
+                scale * p[j] * (dp[j] - sum)
+            };
         }
     });
 }

@@ -17,7 +17,11 @@ use crate::strided::BLOCK;
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
 #[inline(always)]
 fn rows_per_run(len: usize, cols: usize) -> usize {
-    if len < RUN { (len / cols.max(1)).max(1) } else { (RUN / 2 / cols.max(1)).max(1) }
+    if len < RUN {
+        (len / cols.max(1)).max(1)
+    } else {
+        (RUN / 2 / cols.max(1)).max(1)
+    }
 }
 
 /// Panics unless `len` is a whole number of rows; the number of rows.

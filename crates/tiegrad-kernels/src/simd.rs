@@ -87,7 +87,11 @@ mod tests {
     fn the_level_is_the_one_asked_for() {
         match std::env::var("TIEGRAD_SIMD").as_deref() {
             Ok("portable") => assert_eq!(level(), Level::Portable),
-            Ok("avx2") => assert_eq!(level(), Level::Avx2, "TIEGRAD_SIMD=avx2 on a machine without it"),
+            Ok("avx2") => assert_eq!(
+                level(),
+                Level::Avx2,
+                "TIEGRAD_SIMD=avx2 on a machine without it"
+            ),
             _ => assert_eq!(level(), best()),
         }
     }

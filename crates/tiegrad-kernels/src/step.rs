@@ -51,7 +51,11 @@ pub fn sgd<T: Scalar>(p: &mut [T], g: &[T], buf: Option<&mut [T]>, s: SgdStep) {
         return;
     }
     let buf = buf.unwrap_or_default();
-    assert_eq!(n, buf.len(), "sgd: momentum needs a buffer of the same length");
+    assert_eq!(
+        n,
+        buf.len(),
+        "sgd: momentum needs a buffer of the same length"
+    );
     let (p, buf) = (Shared::new(p), Shared::new(buf));
     runs(n, &|start, end| {
         // SAFETY: runs do not overlap, and both slices are borrowed until all are done.
@@ -126,7 +130,10 @@ pub fn adam<T: Scalar>(
     s: AdamStep,
 ) {
     let n = p.len();
-    assert!(n == g.len() && n == m.len() && n == v.len(), "adam: lengths differ");
+    assert!(
+        n == g.len() && n == m.len() && n == v.len(),
+        "adam: lengths differ"
+    );
     let (p, m, v) = (Shared::new(p), Shared::new(m), Shared::new(v));
     let max_v = max_v.map(|x| {
         assert_eq!(n, x.len(), "adam: lengths differ");
@@ -135,7 +142,11 @@ pub fn adam<T: Scalar>(
     runs(n, &|start, end| {
         // SAFETY: runs do not overlap, and all slices are borrowed until all are done.
         unsafe {
-            let (p, m, v) = (p.range(start, end), m.range(start, end), v.range(start, end));
+            let (p, m, v) = (
+                p.range(start, end),
+                m.range(start, end),
+                v.range(start, end),
+            );
             let g = &g[start..end];
             match max_v {
                 None => adam_run(p, g, m, v, s),
@@ -190,7 +201,10 @@ pub fn rmsprop<T: Scalar>(
     s: RmspropStep,
 ) {
     let n = p.len();
-    assert!(n == g.len() && n == square_avg.len(), "rmsprop: lengths differ");
+    assert!(
+        n == g.len() && n == square_avg.len(),
+        "rmsprop: lengths differ"
+    );
     let share = |x: Option<&mut [T]>| {
         x.map(|x| {
             assert_eq!(n, x.len(), "rmsprop: lengths differ");
@@ -198,12 +212,23 @@ pub fn rmsprop<T: Scalar>(
         })
     };
     let (p, sq, avg) = (Shared::new(p), Shared::new(square_avg), share(grad_avg));
-    let buf = if s.momentum == 0.0 { None } else { share(Some(buf.unwrap_or_default())) };
+    let buf = if s.momentum == 0.0 {
+        None
+    } else {
+        share(Some(buf.unwrap_or_default()))
+    };
     runs(n, &|start, end| {
         // SAFETY: runs do not overlap, and all slices are borrowed until all are done.
         unsafe {
             let [avg, buf] = [avg, buf].map(|x| x.map(|x| x.range(start, end)));
-            rmsprop_run(p.range(start, end), &g[start..end], sq.range(start, end), avg, buf, s);
+            rmsprop_run(
+                p.range(start, end),
+                &g[start..end],
+                sq.range(start, end),
+                avg,
+                buf,
+                s,
+            );
         }
     });
 }

@@ -23,7 +23,11 @@ impl<const N: usize> Walk<N> {
         for s in strides {
             assert_eq!(s.len(), shape.len(), "strides and shape differ in length");
         }
-        let mut w = Walk { rank: 0, dims: [1; MAX_RANK], strides: [[0; MAX_RANK]; N] };
+        let mut w = Walk {
+            rank: 0,
+            dims: [1; MAX_RANK],
+            strides: [[0; MAX_RANK]; N],
+        };
         for (d, &n) in shape.iter().enumerate() {
             if n != 1 {
                 w.push(n, strides.map(|s| s[d]));
@@ -49,7 +53,11 @@ impl<const N: usize> Walk<N> {
 
     /// The same elements with the dimensions that `first` says before the others, each in their order.
     pub(crate) fn partition(&self, first: impl Fn(usize) -> bool) -> (Self, Self) {
-        let mut parts = [Walk { rank: 0, dims: [1; MAX_RANK], strides: [[0; MAX_RANK]; N] }; 2];
+        let mut parts = [Walk {
+            rank: 0,
+            dims: [1; MAX_RANK],
+            strides: [[0; MAX_RANK]; N],
+        }; 2];
         for d in 0..self.rank {
             let part = &mut parts[usize::from(!first(d))];
             part.push(self.dims[d], self.strides.map(|s| s[d]));
@@ -82,7 +90,11 @@ impl<const N: usize> Walk<N> {
     /// A cursor at row `row`.
     #[inline(always)]
     pub(crate) fn cursor(&self, row: usize) -> Cursor<'_, N> {
-        let mut c = Cursor { walk: self, index: [0; MAX_RANK], at: [0; N] };
+        let mut c = Cursor {
+            walk: self,
+            index: [0; MAX_RANK],
+            at: [0; N],
+        };
         let mut rest = row;
         for d in (0..self.rank - 1).rev() {
             c.index[d] = rest % self.dims[d];
@@ -142,7 +154,9 @@ pub(crate) fn disjoint(sizes: &[usize], strides: &[usize]) -> bool {
     let mut seen = [false; MAX_RANK];
     let mut reach = 0_usize;
     loop {
-        let next = (0..sizes.len()).filter(|&d| !seen[d] && sizes[d] > 1).min_by_key(|&d| strides[d]);
+        let next = (0..sizes.len())
+            .filter(|&d| !seen[d] && sizes[d] > 1)
+            .min_by_key(|&d| strides[d]);
         let Some(d) = next else { return true };
         if strides[d] <= reach {
             return false;

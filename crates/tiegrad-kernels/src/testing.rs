@@ -68,7 +68,9 @@ pub(crate) fn assert_close<T: Number>(actual: &[T], expected: &[T], bound: f64) 
     assert_eq!(actual.len(), expected.len());
     for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
         for (x, y) in a.parts().into_iter().zip(e.parts()) {
-            let ok = x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= bound * T::EPS * (1.0 + y.abs());
+            let ok = x == y
+                || (x.is_nan() && y.is_nan())
+                || (x - y).abs() <= bound * T::EPS * (1.0 + y.abs());
             assert!(ok, "element {i}: {a}, expected {e}");
         }
     }
@@ -81,11 +83,20 @@ pub(crate) fn bits<T: Number>(x: &[T]) -> Vec<[u64; 2]> {
 
 /// Runs `f` with 1, 2 and 4 threads and panics unless the results are the same bits; gives one back.
 pub(crate) fn same_for_all_threads<T: Number>(mut f: impl FnMut() -> Vec<T>) -> Vec<T> {
+    // One test at a time, so that the pool has the threads asked for.
+    static POOL: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
     let mut results = [1, 2, 4].map(|n| {
         crate::threads::set_num_threads(n);
         f()
     });
-    assert!(bits(&results[0]) == bits(&results[1]), "2 threads give other bits than 1");
-    assert!(bits(&results[0]) == bits(&results[2]), "4 threads give other bits than 1");
+    assert!(
+        bits(&results[0]) == bits(&results[1]),
+        "2 threads give other bits than 1"
+    );
+    assert!(
+        bits(&results[0]) == bits(&results[2]),
+        "4 threads give other bits than 1"
+    );
     std::mem::take(&mut results[0])
 }

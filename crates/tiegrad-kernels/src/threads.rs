@@ -34,7 +34,8 @@ const SPIN: Duration = Duration::from_micros(80);
 /// assert_eq!(threads::num_threads(), 2);
 /// ```
 pub fn set_num_threads(n: usize) {
-    POOL.threads.store(n.clamp(1, MAX_THREADS), Ordering::Relaxed);
+    POOL.threads
+        .store(n.clamp(1, MAX_THREADS), Ordering::Relaxed);
 }
 
 /// How many threads work on a job, the caller included: what [`set_num_threads`] set, else the environment
@@ -53,13 +54,18 @@ pub fn num_threads() -> usize {
 
 #[cold]
 fn default_threads() -> usize {
-    let asked = std::env::var("TIEGRAD_NUM_THREADS").ok().and_then(|v| v.trim().parse().ok());
+    let asked = std::env::var("TIEGRAD_NUM_THREADS")
+        .ok()
+        .and_then(|v| v.trim().parse().ok());
     let n = asked
         .filter(|&n| n >= 1)
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
         .clamp(1, MAX_THREADS);
     // A racing `set_num_threads` wins.
-    match POOL.threads.compare_exchange(0, n, Ordering::Relaxed, Ordering::Relaxed) {
+    match POOL
+        .threads
+        .compare_exchange(0, n, Ordering::Relaxed, Ordering::Relaxed)
+    {
         Ok(_) => n,
         Err(set) => set,
     }
@@ -96,11 +102,14 @@ struct Pool {
     helpers: [OnceLock<Helper>; MAX_THREADS - 1],
 }
 
+/// A function and how many chunks it is called for.
+type Task = (*const (dyn Fn(usize) + Sync), usize);
+
 /// The mailbox: one job at a time.
 struct Job {
     /// The function and the number of chunks. Written by the owner of the mailbox while `unclaimed` is 0; read
     /// only by a thread that has claimed a chunk which is not yet done.
-    task: UnsafeCell<Option<(*const (dyn Fn(usize) + Sync), usize)>>,
+    task: UnsafeCell<Option<Task>>,
     /// Chunks that nobody has begun. Going from n to n - 1 claims chunk `chunks - n`.
     unclaimed: AtomicUsize,
     /// Chunks that are not done.
@@ -175,7 +184,10 @@ impl Pool {
         if let Ok(handle) = named.spawn(move || self.help(i)) {
             let thread = handle.thread().clone();
             // Set by nobody else: only the mailbox's owner spawns.
-            let _ = self.helpers[i].set(Helper { thread, asleep: AtomicBool::new(false) });
+            let _ = self.helpers[i].set(Helper {
+                thread,
+                asleep: AtomicBool::new(false),
+            });
         }
     }
 
@@ -225,7 +237,12 @@ impl Job {
             if left == 0 {
                 return false;
             }
-            match self.unclaimed.compare_exchange_weak(left, left - 1, Ordering::Acquire, Ordering::Relaxed) {
+            match self.unclaimed.compare_exchange_weak(
+                left,
+                left - 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => break,
                 Err(now) => left = now,
             }
@@ -236,10 +253,10 @@ impl Job {
         if let Some((f, chunks)) = task {
             // SAFETY: the caller of the job keeps the function alive until its last chunk is done.
             let f = unsafe { &*f };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| f(chunks - left))) {
-                if let Ok(mut p) = self.panic.lock() {
-                    p.get_or_insert(panic);
-                }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| f(chunks - left)))
+                && let Ok(mut p) = self.panic.lock()
+            {
+                p.get_or_insert(panic);
             }
         }
         self.unfinished.fetch_sub(1, Ordering::Release);
@@ -282,7 +299,10 @@ unsafe impl<T: Send> Send for Shared<T> {}
 impl<T> Shared<T> {
     /// Shares `slice` for as long as its borrow lasts.
     pub(crate) fn new(slice: &mut [T]) -> Self {
-        Shared { data: slice.as_mut_ptr(), len: slice.len() }
+        Shared {
+            data: slice.as_mut_ptr(),
+            len: slice.len(),
+        }
     }
 
     /// The first element.
@@ -307,7 +327,11 @@ impl<T> Shared<T> {
 /// Calls `f(start, run)` for the runs of `out` of length `size` (the last may be shorter), in parallel if there
 /// is more than one.
 #[inline]
-pub(crate) fn for_each_run<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+pub(crate) fn for_each_run<T: Send>(
+    out: &mut [T],
+    size: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
     let size = size.max(1);
     if out.len() <= size {
         if !out.is_empty() {

@@ -36,7 +36,7 @@ impl Attention {
 }
 
 fn view4<T>(x: View<'_, T>) -> View4<'_, T> {
-    let [b, t, h, d, ..] = x.strides;
+    let [b, t, h, d, ..] = x.strides();
     View4 { data: x.data, strides: [b, t, h, d] }
 }
 
@@ -76,7 +76,7 @@ impl Op for Attention {
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
         let (q, k, v) = (cx.view(0), cx.view(1), cx.view(2));
-        let s = self.sizes(&q.shape, &k.shape, &v.shape);
+        let s = self.sizes(q.shape, k.shape, v.shape);
         let [sb, st, sh, sd, ..] = cx.shape().strides();
         let (out, probs) = cx.out_and_saved();
         let out = View4Mut { data: out, strides: [sb, st, sh, sd] };
@@ -86,8 +86,8 @@ impl Op for Attention {
 
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
         let (q, k, v, probs) = (cx.view(0), cx.view(1), cx.view(2), cx.saved());
-        let s = self.sizes(&q.shape, &k.shape, &v.shape);
-        let dy = View { data: cx.dy(), shape: *cx.shape(), strides: cx.shape().strides() };
+        let s = self.sizes(q.shape, k.shape, v.shape);
+        let dy = View::dense(cx.dy(), cx.shape());
         // (b, h, tq, tk), row-major.
         fn square<T>(s: AttentionShape, data: &[T], transposed: bool) -> Mat<'_, T> {
             let (row, col) = if transposed { (1, s.tk) } else { (s.tk, 1) };
@@ -97,9 +97,10 @@ impl Op for Attention {
         let product = |m, k, n, a: Mat<'_, T>, b: View<'_, T>, dst: Dst<'_, T>| {
             let shape = MatmulShape { batch: [s.batch, s.heads], m, n, k };
             let beta = if dst.write == Write::Overwrite { T::ZERO } else { T::ONE };
-            let b = Mat { data: b.data, row: b.strides[1], col: b.strides[3], batch: [b.strides[0], b.strides[2]] };
-            let batch = [dst.strides[0], dst.strides[2]];
-            let c = MatMut { data: dst.data, row: dst.strides[1], col: dst.strides[3], batch };
+            let [sb, st, sh, sd, ..] = b.strides();
+            let b = Mat { data: b.data, row: st, col: sd, batch: [sb, sh] };
+            let [sb, st, sh, sd, ..] = dst.strides();
+            let c = MatMut { data: dst.data, row: st, col: sd, batch: [sb, sh] };
             matmul(shape, T::ONE, a, b, beta, None, c);
         };
         cx.into(2, |dst| product(s.tk, s.tq, s.dv, square(s, probs, true), dy, dst));

@@ -74,6 +74,11 @@ fn forward<B: Binary, T: Scalar>(cx: &mut Forward<'_, '_, T>) {
 /// Where an operand was repeated, its gradient is the sum over the repetitions.
 fn backward<B: Binary, T: Scalar>(cx: &Backward<'_, '_, T>) {
     let (a, b, dy, shape) = (cx.arg(0), cx.arg(1), cx.dy(), cx.shape());
+    if cx.arg_shape(0) == cx.arg_shape(1) {
+        cx.into(0, |dst| elementwise::zip3(dst.write, dst.data, a, b, dy, |a, b, dy| B::left(a, b, dy)));
+        cx.into(1, |dst| elementwise::zip3(dst.write, dst.data, a, b, dy, |a, b, dy| B::right(a, b, dy)));
+        return;
+    }
     let rank = shape.rank();
     let (sa, sb) = (broadcast_strides(cx.arg_shape(0), shape), broadcast_strides(cx.arg_shape(1), shape));
     let (sa, sb, sy) = (&sa[..rank], &sb[..rank], &shape.strides()[..rank]);

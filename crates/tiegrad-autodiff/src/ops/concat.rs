@@ -45,8 +45,8 @@ impl Op for Concat {
         for i in 0..cx.args() {
             let x = cx.view(i);
             if x.shape.len() != 0 {
-                let out = &mut cx.out()[start * strides[axis]..];
-                elementwise::copy_strided(Write::Overwrite, out, &strides[..rank], x.data, &x.strides[..rank], &x.shape);
+                let (out, from) = (&mut cx.out()[start * strides[axis]..], x.strides());
+                elementwise::copy_strided(Write::Overwrite, out, &strides[..rank], x.data, &from[..rank], x.shape);
             }
             start += x.shape[axis];
         }
@@ -62,8 +62,8 @@ impl Op for Concat {
             let from = (start * strides[axis]).min(cx.dy().len());
             start += shape[axis];
             cx.into(i, |dst| {
-                let (dy, to) = (&cx.dy()[from..], &dst.strides[..rank]);
-                elementwise::copy_strided(dst.write, dst.data, to, dy, &strides[..rank], shape);
+                let (dy, to) = (&cx.dy()[from..], dst.strides());
+                elementwise::copy_strided(dst.write, dst.data, &to[..rank], dy, &strides[..rank], shape);
             });
         }
     }

@@ -26,8 +26,8 @@ impl Op for Contiguous {
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
         let (x, shape) = (cx.view(0), cx.shape());
         let rank = shape.rank();
-        let ds = shape.strides();
-        elementwise::copy_strided(cx.write(), cx.out(), &ds[..rank], x.data, &x.strides[..rank], shape);
+        let (ds, ss) = (shape.strides(), x.strides());
+        elementwise::copy_strided(cx.write(), cx.out(), &ds[..rank], x.data, &ss[..rank], shape);
         Ok(())
     }
 
@@ -36,7 +36,8 @@ impl Op for Contiguous {
         let rank = shape.rank();
         let ss = shape.strides();
         cx.into(0, |dst| {
-            elementwise::copy_strided(dst.write, dst.data, &dst.strides[..rank], dy, &ss[..rank], shape);
+            let ds = dst.strides();
+            elementwise::copy_strided(dst.write, dst.data, &ds[..rank], dy, &ss[..rank], shape);
         });
     }
 

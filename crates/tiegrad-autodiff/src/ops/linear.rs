@@ -49,19 +49,17 @@ impl Op for Linear {
             let what = "the bias's number of elements (out_features)";
             return Err(Problem::Dim { what, expected: w[0], found: args[2].len() });
         }
-        let mut dims = [0; MAX_RANK];
-        dims[..rank].copy_from_slice(x);
-        dims[rank - 1] = w[0];
-        Shape::new(&dims[..rank]).map_err(|_| Problem::BadShape)
+        x.with(rank - 1, w[0]).ok_or(Problem::BadShape)
     }
 
     #[inline]
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
         let (x, w) = (cx.arg(0), cx.view(1));
-        let s = sizes(cx.arg_shape(0), &w.shape);
+        let s = sizes(cx.arg_shape(0), w.shape);
+        let (row, col) = w.matrix();
         let bias = if self.bias { Some(cx.arg(2)) } else { None };
         let x = Mat { data: x, row: s.k, col: 1, batch: [0, 0] };
-        let wt = Mat { data: w.data, row: w.strides[1], col: w.strides[0], batch: [0, 0] };
+        let wt = Mat { data: w.data, row: col, col: row, batch: [0, 0] };
         let y = MatMut { data: cx.out(), row: s.n, col: 1, batch: [0, 0] };
         matmul(s, T::ONE, x, wt, T::ZERO, bias, y);
         Ok(())
@@ -70,20 +68,22 @@ impl Op for Linear {
     #[inline]
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
         let (x, w, dy) = (cx.arg(0), cx.view(1), cx.dy());
-        let s = sizes(cx.arg_shape(0), &w.shape);
+        let s = sizes(cx.arg_shape(0), w.shape);
+        let (row, col) = w.matrix();
         let beta = |write| if write == Write::Overwrite { T::ZERO } else { T::ONE };
         cx.into(0, |dst| {
             let dy = Mat { data: dy, row: s.n, col: 1, batch: [0, 0] };
-            let w = Mat { data: w.data, row: w.strides[0], col: w.strides[1], batch: [0, 0] };
+            let w = Mat { data: w.data, row, col, batch: [0, 0] };
             let dx = MatMut { data: dst.data, row: s.k, col: 1, batch: [0, 0] };
             matmul(MatmulShape { n: s.k, k: s.n, ..s }, T::ONE, dy, w, beta(dst.write), None, dx);
         });
         cx.into(1, |dst| {
             let dyt = Mat { data: dy, row: 1, col: s.n, batch: [0, 0] };
             let x = Mat { data: x, row: s.k, col: 1, batch: [0, 0] };
-            let dw = MatMut { data: dst.data, row: dst.strides[0], col: dst.strides[1], batch: [0, 0] };
             let shape = MatmulShape { batch: [1, 1], m: s.n, n: s.k, k: s.m };
-            matmul(shape, T::ONE, dyt, x, beta(dst.write), None, dw);
+            let ((row, col), beta) = (dst.matrix(), beta(dst.write));
+            let dw = MatMut { data: dst.data, row, col, batch: [0, 0] };
+            matmul(shape, T::ONE, dyt, x, beta, None, dw);
         });
         if self.bias {
             let (rows, sy) = ([s.m, s.n], [s.n, 1]);

@@ -48,18 +48,15 @@ impl Op for Matmul {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-        let (a, b, shape) = (cx.view(0), cx.view(1), *cx.shape());
-        let strides = shape.strides();
-        let dst = Dst { data: cx.out(), shape, strides, write: Write::Overwrite };
-        product(a, b, dst);
+        let (a, b, shape) = (Side::of(cx.view(0)), Side::of(cx.view(1)), cx.shape());
+        product(&a, &b, Dst::new(cx.out(), shape, None, Write::Overwrite));
         Ok(())
     }
 
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-        let (a, b) = (cx.view(0), cx.view(1));
-        let dy = View { data: cx.dy(), shape: *cx.shape(), strides: cx.shape().strides() };
-        cx.into(0, |dst| product(dy, transposed(b), dst));
-        cx.into(1, |dst| product(transposed(a), dy, dst));
+        let (a, b, dy) = (cx.view(0), cx.view(1), Side::of(View::dense(cx.dy(), cx.shape())));
+        cx.into(0, |dst| product(&dy, &Side::of(b).transposed(), dst));
+        cx.into(1, |dst| product(&Side::of(a).transposed(), &dy, dst));
     }
 
     fn samples() -> Vec<Sample<Self>> {
@@ -78,51 +75,76 @@ impl Op for Matmul {
     }
 }
 
-fn transposed<T: Scalar>(x: View<'_, T>) -> View<'_, T> {
-    let (rank, mut strides, mut dims) = (x.shape.rank(), x.strides, [0; MAX_RANK]);
-    dims[..rank].copy_from_slice(&x.shape);
-    dims.swap(rank - 2, rank - 1);
-    strides.swap(rank - 2, rank - 1);
-    View { shape: Shape::new(&dims[..rank]).unwrap_or(x.shape), strides, ..x }
+/// One factor of a product: a batch of matrices.
+struct Side<'a, T> {
+    data: &'a [T],
+    batch: &'a [usize],
+    batch_strides: [usize; MAX_RANK],
+    rows: usize,
+    cols: usize,
+    row: usize,
+    col: usize,
+}
+
+impl<'a, T> Side<'a, T> {
+    #[inline]
+    fn of(x: View<'a, T>) -> Side<'a, T> {
+        let (row, col) = x.matrix();
+        let Some((batch, &[rows, cols])) = x.shape.dims().split_last_chunk::<2>() else {
+            // The shapes were checked: both have two dimensions or more.
+            return Side { data: x.data, batch: &[], batch_strides: [0; MAX_RANK], rows: 0, cols: 0, row, col };
+        };
+        let batch_strides = if batch.is_empty() { [0; MAX_RANK] } else { x.strides() };
+        Side { data: x.data, batch, batch_strides, rows, cols, row, col }
+    }
+
+    #[inline]
+    fn transposed(self) -> Side<'a, T> {
+        Side { rows: self.cols, cols: self.rows, row: self.col, col: self.row, ..self }
+    }
+
+    #[inline]
+    fn mat(&self) -> Mat<'a, T> {
+        Mat { data: self.data, row: self.row, col: self.col, batch: [0, 0] }
+    }
 }
 
 /// `dst (+)= a · b`, where the batch dimensions of `a`, `b` and `dst` broadcast against each other; those that `dst` lacks are summed.
-fn product<T: Scalar>(a: View<'_, T>, b: View<'_, T>, dst: Dst<'_, T>) {
-    let (ra, rb, rd) = (a.shape.rank(), b.shape.rank(), dst.shape.rank());
-    let (m, k, n) = (a.shape[ra - 2], a.shape[ra - 1], b.shape[rb - 1]);
+#[inline]
+fn product<T: Scalar>(a: &Side<'_, T>, b: &Side<'_, T>, dst: Dst<'_, T>) {
     let beta = match dst.write {
         Write::Overwrite => T::ZERO,
         Write::Accumulate => T::ONE,
     };
-    let one = MatmulShape { batch: [1, 1], m, n, k };
-    if (ra, rb, rd) == (2, 2, 2) {
-        let a = Mat { data: a.data, row: a.strides[0], col: a.strides[1], batch: [0, 0] };
-        let b = Mat { data: b.data, row: b.strides[0], col: b.strides[1], batch: [0, 0] };
-        let c = MatMut { data: dst.data, row: dst.strides[0], col: dst.strides[1], batch: [0, 0] };
-        return matmul(one, T::ONE, a, b, beta, None, c);
+    let one = MatmulShape { batch: [1, 1], m: a.rows, n: b.cols, k: a.cols };
+    let (row, col) = dst.matrix();
+    let target = &dst.shape[..dst.shape.rank() - 2];
+    if a.batch.is_empty() && b.batch.is_empty() && target.is_empty() {
+        let c = MatMut { data: dst.data, row, col, batch: [0, 0] };
+        return matmul(one, T::ONE, a.mat(), b.mat(), beta, None, c);
     }
 
-    // The batch: as many dimensions as the longest has; a stride of 0 repeats an operand, and in `dst` means a sum.
-    let rank = ra.max(rb).max(rd) - 2;
+    // As many dimensions as the longest has; a stride of 0 repeats an operand, and in `dst` means a sum.
+    let rank = a.batch.len().max(b.batch.len()).max(target.len());
+    let dst_strides = dst.strides();
     let mut batch = Batch { sizes: [1; MAX_RANK], a: [0; MAX_RANK], b: [0; MAX_RANK], dst: [0; MAX_RANK] };
-    for (shape, strides, to) in
-        [(&a.shape, &a.strides, &mut batch.a), (&b.shape, &b.strides, &mut batch.b), (&dst.shape, &dst.strides, &mut batch.dst)]
-    {
-        let own = shape.rank() - 2;
-        for i in 0..own {
-            if shape[i] != 1 {
-                batch.sizes[rank - own + i] = shape[i];
-                to[rank - own + i] = strides[i];
+    for (sizes, strides, to) in [
+        (a.batch, &a.batch_strides, &mut batch.a),
+        (b.batch, &b.batch_strides, &mut batch.b),
+        (target, &dst_strides, &mut batch.dst),
+    ] {
+        let lead = rank - sizes.len();
+        for (i, &n) in sizes.iter().enumerate() {
+            if n != 1 {
+                batch.sizes[lead + i] = n;
+                to[lead + i] = strides[i];
             }
         }
     }
-    let mats = |data| Mat { data, row: 0, col: 0, batch: [0, 0] };
-    let a = Mat { row: a.strides[ra - 2], col: a.strides[ra - 1], ..mats(a.data) };
-    let b = Mat { row: b.strides[rb - 2], col: b.strides[rb - 1], ..mats(b.data) };
-    let (row, col) = (dst.strides[rd - 2], dst.strides[rd - 1]);
-    batch.run(rank, one, a, b, dst.data, (row, col), beta);
+    batch.run(rank, one, a.mat(), b.mat(), dst.data, (row, col), beta);
 }
 
+/// The batch dimensions of a product: their sizes, and each operand's strides.
 struct Batch {
     sizes: [usize; MAX_RANK],
     a: [usize; MAX_RANK],

@@ -88,7 +88,8 @@ impl Op for Sum {
         let rank = shape.rank();
         let from = self.0.strides(shape);
         cx.into(0, |dst| {
-            elementwise::copy_strided(dst.write, dst.data, &dst.strides[..rank], cx.dy(), &from[..rank], shape);
+            let ds = dst.strides();
+            elementwise::copy_strided(dst.write, dst.data, &ds[..rank], cx.dy(), &from[..rank], shape);
         });
     }
 

@@ -57,8 +57,8 @@ impl<U: Unary> Op for U {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-        let (x, f) = (cx.arg(0), *self);
-        elementwise::map(cx.write(), cx.out(), x, move |x| f.call(x));
+        let x = cx.arg(0);
+        elementwise::map_with(cx.write(), cx.out(), x, Inlined(*self));
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl<U: Unary> Op for U {
             if U::USES_RESULT {
                 elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| f.derivative(x, y) * dy);
             } else {
-                elementwise::zip(dst.write, dst.data, x, dy, move |x, dy| f.derivative(x, T::ZERO) * dy);
+                elementwise::zip_with(dst.write, dst.data, x, dy, Inlined(f));
             }
         });
     }
@@ -83,6 +83,24 @@ impl<U: Unary> Op for U {
         let mut samples: Vec<_> = Self::settings().into_iter().map(|(op, spec)| Sample::new(op, [spec])).collect();
         samples.extend(Self::settings().into_iter().take(1).map(empty));
         samples
+    }
+}
+
+/// A function, and its rule, in the form that kernels inline into their loops however long it is.
+#[derive(Clone, Copy)]
+struct Inlined<U>(U);
+
+impl<T: Scalar, U: Unary> elementwise::Unary<T> for Inlined<U> {
+    #[inline(always)]
+    fn call(self, x: T) -> T {
+        self.0.call(x)
+    }
+}
+
+impl<T: Scalar, U: Unary> elementwise::Binary<T> for Inlined<U> {
+    #[inline(always)]
+    fn call(self, x: T, dy: T) -> T {
+        self.0.derivative(x, T::ZERO) * dy
     }
 }
 

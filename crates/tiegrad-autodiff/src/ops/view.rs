@@ -43,7 +43,8 @@ impl<'t, T: Scalar> Var<'t, T> {
             Kind::Indices(_) => return self.poisoned(op, Problem::ExpectedValues { operand: 0 }),
             _ => {}
         }
-        match make(&node.shape, &node.strides()) {
+        let strides = node.strides().copied().unwrap_or_else(|| node.shape.strides());
+        match make(node.shape, &strides) {
             Ok((shape, strides, start)) => self.graph().view(node, shape, strides, start, Location::caller()),
             Err(problem) => self.poisoned(op, problem),
         }
@@ -121,8 +122,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn reshape(self, shape: impl IntoShape) -> Var<'t, T> {
         let Ok(to) = shape.into_shape() else { return self.poisoned("reshape", Problem::BadShape) };
         let from = self.shape();
-        if let (Kind::View { strides, .. }, true) = (&self.node().kind, to.len() == from.len())
-            && reshaped_strides(from, strides, &to).is_none()
+        if let (Kind::View(view), true) = (&self.node().kind, to.len() == from.len())
+            && reshaped_strides(from, &view.strides, &to).is_none()
         {
             return self.contiguous().reshape(to);
         }
@@ -161,9 +162,7 @@ impl<'t, T: Scalar> Var<'t, T> {
             if start > end || end > shape[axis] {
                 return Err(Problem::Range { start, end, size: shape[axis] });
             }
-            let mut dims = dims_of(shape);
-            dims[axis] = end - start;
-            let to = Shape::new(&dims[..shape.rank()]).map_err(|_| Problem::BadShape)?;
+            let to = shape.with(axis, end - start).ok_or(Problem::BadShape)?;
             Ok((to, *strides, if to.len() == 0 { 0 } else { start * strides[axis] }))
         })
     }
@@ -259,10 +258,9 @@ fn dims_of(shape: &Shape) -> [usize; MAX_RANK] {
 
 #[inline]
 fn swapped(shape: &Shape, strides: &Strides, a: usize, b: usize) -> Result<(Shape, Strides, usize), Problem> {
-    let (mut dims, mut to) = (dims_of(shape), *strides);
-    dims.swap(a, b);
+    let mut to = *strides;
     to.swap(a, b);
-    Ok((Shape::new(&dims[..shape.rank()]).map_err(|_| Problem::BadShape)?, to, 0))
+    Ok((shape.swapped(a, b).ok_or(Problem::BadShape)?, to, 0))
 }
 
 fn without(shape: &Shape, strides: &Strides, axis: usize) -> Result<(Shape, Strides), Problem> {

@@ -1,1 +1,225 @@
 use super::*;
+use crate::reference;
+use crate::scalar::Dual;
+use crate::testing::{Number, Numbers, assert_close, bits, same_for_all_threads};
+use proptest::prelude::*;
+
+const SIZES: [usize; 12] = [
+    0,
+    1,
+    3,
+    7,
+    8,
+    9,
+    31,
+    64,
+    1000,
+    2 * RUN - 1,
+    2 * RUN,
+    5 * RUN + 13,
+];
+const MODES: [Write; 2] = [Write::Overwrite, Write::Accumulate];
+
+/// What `w` makes of old and new values; with `Overwrite` the old ones are NaN, which must not show.
+fn expected<N: Number>(w: Write, old: &[N], new: impl Iterator<Item = N>) -> Vec<N> {
+    let put = |(o, n): (&N, N)| if w == Write::Accumulate { *o + n } else { n };
+    old.iter().zip(new).map(put).collect()
+}
+
+fn old<N: Number>(w: Write, numbers: &mut Numbers, n: usize) -> Vec<N> {
+    if w == Write::Accumulate {
+        numbers.vec(n)
+    } else {
+        vec![N::from_f64(f64::NAN); n]
+    }
+}
+
+fn loops<N: Number>() {
+    let mut numbers = Numbers::new(1);
+    for n in SIZES {
+        for w in MODES {
+            let (x, y, z): (Vec<N>, Vec<N>, Vec<N>) =
+                (numbers.vec(n), numbers.vec(n), numbers.vec(n));
+            let old = old::<N>(w, &mut numbers, n);
+            let run = |f: &dyn Fn(&mut [N])| {
+                same_for_all_threads(|| {
+                    let mut out = old.clone();
+                    f(&mut out);
+                    out
+                })
+            };
+            let r = run(&|out| map(w, out, &x, |x| x * x - N::ONE));
+            assert!(bits(&r) == bits(&expected(w, &old, x.iter().map(|&x| x * x - N::ONE))));
+            let r = run(&|out| zip(w, out, &x, &y, |x, y| x / (y * y + N::ONE)));
+            let e = x.iter().zip(&y).map(|(&x, &y)| x / (y * y + N::ONE));
+            assert!(bits(&r) == bits(&expected(w, &old, e)));
+            let r = run(&|out| zip3(w, out, &x, &y, &z, |x, y, z| x * y + z));
+            let e = (0..n).map(|i| x[i] * y[i] + z[i]);
+            assert!(bits(&r) == bits(&expected(w, &old, e)));
+            let r = run(&|out| {
+                map_indexed(
+                    w,
+                    out,
+                    &x,
+                    |i, x| if i % 3 == 0 { x } else { N::from_usize(i) },
+                )
+            });
+            let e = (0..n).map(|i| if i % 3 == 0 { x[i] } else { N::from_usize(i) });
+            assert!(bits(&r) == bits(&expected(w, &old, e)));
+        }
+    }
+}
+
+#[test]
+fn loops_are_what_they_say() {
+    loops::<f32>();
+    loops::<f64>();
+    loops::<Dual<f32>>();
+    loops::<Dual<f64>>();
+}
+
+/// A shape, and for each of two operands which dimensions are repeated and in which order the others lie.
+fn layouts() -> impl Strategy<Value = (Vec<usize>, [Vec<usize>; 2])> {
+    let dims = prop::collection::vec(
+        prop_oneof![8 => 1..5_usize, 1 => Just(0), 1 => 200..400_usize],
+        0..5,
+    );
+    dims.prop_flat_map(|shape| {
+        let s = shape.clone();
+        let strides = (
+            prop::collection::vec(any::<bool>(), shape.len()),
+            Just((0..shape.len()).collect::<Vec<_>>()).prop_shuffle(),
+        );
+        let strides = strides.prop_map(move |(repeat, order)| {
+            let (mut strides, mut next) = (vec![0; s.len()], 1);
+            for d in order {
+                if !repeat[d] {
+                    strides[d] = next;
+                    next *= s[d].max(1);
+                }
+            }
+            strides
+        });
+        let strides = [strides.clone(), strides];
+        (Just(shape), strides)
+    })
+}
+
+fn reach(shape: &[usize], strides: &[usize]) -> usize {
+    1 + shape
+        .iter()
+        .zip(strides)
+        .map(|(n, s)| n.saturating_sub(1) * s)
+        .sum::<usize>()
+}
+
+proptest! {
+    #[test]
+    fn zip_broadcast_agrees((shape, [xs, ys]) in layouts(), seed in any::<u64>()) {
+        let mut numbers = Numbers::new(seed);
+        let x: Vec<f32> = numbers.vec(reach(&shape, &xs));
+        let y: Vec<f32> = numbers.vec(reach(&shape, &ys));
+        let n = shape.iter().product();
+        let (mut a, mut b) = (vec![0.0; n], vec![0.0; n]);
+        zip_broadcast(&mut a, &shape, &x, &xs, &y, &ys, |x, y| x - y * y);
+        reference::zip_broadcast(&mut b, &shape, &x, &xs, &y, &ys, |x, y| x - y * y);
+        prop_assert_eq!(a, b);
+    }
+
+    #[test]
+    fn copy_strided_agrees((shape, [ss, _]) in layouts(), order in any::<[u8; 5]>(), gap in 0..3_usize, seed in any::<u64>()) {
+        let mut numbers = Numbers::new(seed);
+        // The destination has all dimensions at places of their own, in some order.
+        let mut dims: Vec<usize> = (0..shape.len()).collect();
+        dims.sort_by_key(|&d| order[d]);
+        let (mut ds, mut next) = (vec![0; shape.len()], 1 + gap);
+        for d in dims {
+            ds[d] = next;
+            next *= shape[d].max(1) + gap;
+        }
+        let src: Vec<f64> = numbers.vec(reach(&shape, &ss));
+        for w in MODES {
+            let old: Vec<f64> = numbers.vec(reach(&shape, &ds) + 3);
+            let (mut a, mut b) = (old.clone(), old);
+            copy_strided(w, &mut a, &ds, &src, &ss, &shape);
+            reference::copy_strided(w, &mut b, &ds, &src, &ss, &shape);
+            prop_assert_eq!(a, b);
+        }
+    }
+}
+
+#[test]
+fn large_copies_agree_for_all_threads() {
+    let (n, m) = (517, 203);
+    let src: Vec<f32> = Numbers::new(5).vec(n * m);
+    for (ds, ss) in [([m, 1], [m, 1]), ([1, n], [m, 1]), ([m, 1], [1, n])] {
+        let mut expected = vec![0.0; n * m];
+        reference::copy_strided(Write::Overwrite, &mut expected, &ds, &src, &ss, &[n, m]);
+        let actual = same_for_all_threads(|| {
+            let mut out = vec![f32::NAN; n * m];
+            copy_strided(Write::Overwrite, &mut out, &ds, &src, &ss, &[n, m]);
+            out
+        });
+        assert!(actual == expected);
+    }
+}
+
+/// The derivative of each activation, by dual numbers; and the values in `f32` and `f64` agree.
+#[test]
+fn activations_agree_with_their_derivatives() {
+    type D = Dual<f64>;
+    for i in -600..=600 {
+        let x = f64::from(i) / 100.0;
+        let seed = D { re: x, eps: 1.0 };
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-14, "{a} and {b} at {x}");
+        close(GeluBackward.call(x, 2.0), 2.0 * Gelu.call(seed).eps);
+        close(GeluTanhBackward.call(x, 2.0), 2.0 * GeluTanh.call(seed).eps);
+        close(Scalar::sigmoid(x), Softplus.call(seed).eps);
+        close(
+            Gelu.call(x),
+            x * (1.0 + Scalar::erf(x / 2.0_f64.sqrt())) / 2.0,
+        );
+        close(Softplus.call(x), x.exp().ln_1p());
+        let y = x as f32;
+        // In the tails 1 + tanh cancels, as in PyTorch: the error is absolute.
+        let near = |a: f32, b: f64| {
+            assert!(
+                (f64::from(a) - b).abs() < 1e-6 * (1.0 + b.abs()),
+                "{a} and {b} at {x}"
+            )
+        };
+        near(Gelu.call(y), Gelu.call(f64::from(y)));
+        near(
+            GeluBackward.call(y, 1.0),
+            GeluBackward.call(f64::from(y), 1.0),
+        );
+        near(GeluTanh.call(y), GeluTanh.call(f64::from(y)));
+        near(
+            GeluTanhBackward.call(y, 1.0),
+            GeluTanhBackward.call(f64::from(y), 1.0),
+        );
+        near(Softplus.call(y), Softplus.call(f64::from(y)));
+    }
+}
+
+/// Functions give in a loop compiled for vectors what they give one by one.
+#[test]
+fn vectors_compute_what_scalars_do() {
+    let x: Vec<f32> = (0..4001)
+        .map(|i| (i - 2000) as f32 / 150.0)
+        .chain([f32::NAN, f32::INFINITY, -f32::INFINITY])
+        .collect();
+    let mut y = vec![0.0; x.len()];
+    map(Write::Overwrite, &mut y, &x, Scalar::erf);
+    assert_close(
+        &y,
+        &x.iter().map(|&x| Scalar::erf(x)).collect::<Vec<_>>(),
+        0.0,
+    );
+    map(Write::Overwrite, &mut y, &x, Scalar::exp);
+    assert_close(
+        &y,
+        &x.iter().map(|&x| Scalar::exp(x)).collect::<Vec<_>>(),
+        0.0,
+    );
+}

@@ -2,14 +2,16 @@
 
 use super::Gemm;
 use super::vector::{Kernel, Portable, Vector};
+use crate::buffer::AlignedBuf;
 use crate::scalar::Scalar;
 use crate::simd::{Level, level};
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 /// The inner dimension is summed in blocks of this length; each block is one chain of multiply-adds.
 const KC: usize = 256;
 /// Rows whose part of `a` (MC x KC) stays in the second-level cache while strips of `b` pass.
-const MC: usize = 480;
+const MC: usize = 512;
 /// Vectors in a row of a tile, and its most rows: 12 accumulators, 2 of `b`, 1 of `a`.
 const NV: usize = 2;
 const MR: usize = 6;
@@ -56,7 +58,8 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
             unsafe {
                 let mut sum = T::ZERO;
                 for p in 0..g.k {
-                    sum += *g.a.add(i * g.a_row + p * g.a_col) * *g.b.add(p * g.b_row + j * g.b_col);
+                    sum +=
+                        *g.a.add(i * g.a_row + p * g.a_col) * *g.b.add(p * g.b_row + j * g.b_col);
                 }
                 let c = g.c.add(i * g.c_row + j * g.c_col);
                 let mut r = g.alpha * sum;
@@ -64,7 +67,7 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
                     r += g.beta * *c;
                 }
                 if !g.bias.is_null() {
-                    r += *g.bias.add(i * g.bias_row + j * g.bias_col);
+                    r += *g.bias.add(if g.bias_by_row { i } else { j });
                 }
                 *c = r;
             }
@@ -104,17 +107,27 @@ unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
-/// The product for `k <= KC` and contiguous rows of `c`. Copying `b` first or not changes no bit.
+/// The product for `k <= KC` and contiguous rows of `c`. Copying operands first or not changes no bit.
 ///
 /// # Safety
 /// As `gemm`.
 #[inline]
 unsafe fn block<V: Vector>(g: &Gemm<V::Elem>) {
+    // Strips of a large `b` are read once per tile of rows, from rows that are far apart.
     let rereads = g.m >= 48 && g.k * g.n > 8192;
+    // Columns of `a` touch a line per element, and rows that are whole pages apart fall on one set of the cache.
+    let far = if g.a_col == 1 {
+        g.n >= 256 && (g.a_row * size_of::<V::Elem>()).is_multiple_of(4096)
+    } else {
+        g.k * g.a_col > 1 << 15
+    };
+    let scattered_a = far && g.m >= 96 && g.n >= 128 && g.k >= 64;
     // SAFETY: promised by the caller.
     unsafe {
-        if g.b_col == 1 && !rereads {
-            V::call(InPlace::<V>(g));
+        if scattered_a {
+            packed_a::<V>(g);
+        } else if g.b_col == 1 && !rereads {
+            V::call(Strips::<V>(g));
         } else if g.k <= 16 {
             packed::<V, 16>(g);
         } else {
@@ -123,37 +136,7 @@ unsafe fn block<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
-/// Runs the product with `b` read where it is.
-struct InPlace<'a, V: Vector>(&'a Gemm<V::Elem>);
-
-impl<V: Vector> Kernel for InPlace<'_, V> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let g = self.0;
-        let mut j = 0;
-        // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
-        unsafe {
-            if g.m <= 3 {
-                while g.n - j >= 4 * V::LANES {
-                    V::call(Strip::<V, 4, false>::new(g, g.b.add(j), g.b_row, j, 4 * V::LANES));
-                    j += 4 * V::LANES;
-                }
-            }
-            while g.n - j >= NV * V::LANES {
-                V::call(Strip::<V, NV, false>::new(g, g.b.add(j), g.b_row, j, NV * V::LANES));
-                j += NV * V::LANES;
-            }
-            let rest = g.n - j;
-            if rest > V::LANES {
-                V::call(Strip::<V, NV, true>::new(g, g.b.add(j), g.b_row, j, rest));
-            } else if rest > 0 {
-                V::call(Strip::<V, 1, true>::new(g, g.b.add(j), g.b_row, j, rest));
-            }
-        }
-    }
-}
-
-/// Room for a packed strip: `K` rows of at most 16 elements.
+/// Room for a packed strip of `b`: `K` rows of at most 16 elements.
 #[repr(align(64))]
 struct Panel<T, const K: usize>([[MaybeUninit<T>; 16]; K]);
 
@@ -167,78 +150,186 @@ unsafe fn packed<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
     let panel: *mut V::Elem = panel.0.as_mut_ptr().cast();
     let width = NV * V::LANES;
     for i in (0..g.m).step_by(MC) {
-        let rows = g.part(i, MC.min(g.m - i), 0, g.n);
         for j in (0..g.n).step_by(width) {
-            let cols = width.min(g.n - j);
-            // SAFETY: the panel holds K rows of `width` elements, and k <= K; strips stay within the columns.
+            let mut part = g.part(i, MC.min(g.m - i), j, width.min(g.n - j));
+            // SAFETY: the panel holds K rows of `width` elements, and k <= K.
             unsafe {
-                V::call(Pack::<V> { g: &rows, j, cols, panel });
-                if cols == width {
-                    V::call(Strip::<V, NV, false>::new(&rows, panel, width, j, cols));
-                } else if cols > V::LANES {
-                    V::call(Strip::<V, NV, true>::new(&rows, panel, width, j, cols));
-                } else {
-                    V::call(Strip::<V, 1, true>::new(&rows, panel, width, j, cols));
-                }
+                V::call(Pack::<V> {
+                    from: part.b,
+                    k: g.k,
+                    row: g.b_row,
+                    col: g.b_col,
+                    cols: part.n,
+                    to: panel,
+                    width,
+                });
+                (part.b, part.b_row, part.b_col) = (panel, width, 1);
+                V::call(Strips::<V>(&part));
             }
         }
     }
 }
 
-/// Copies columns `j..j + cols` of `b` to rows of `NV` vectors.
-struct Pack<'a, V: Vector> {
-    g: &'a Gemm<V::Elem>,
-    j: usize,
-    cols: usize,
-    panel: *mut V::Elem,
+/// Elements of a block of `a` that was copied: 512 rows.
+const ROOM: usize = 512 * WIDTH;
+/// From one row of the block to the next: a line more than KC, so that rows do not fall on the same sets.
+const WIDTH: usize = KC + 16;
+
+thread_local! {
+    /// Where a thread copies blocks of `a` to; allocated at the first use.
+    static ROOMS: RefCell<AlignedBuf<f64>> = const { RefCell::new(AlignedBuf::new()) };
 }
 
-impl<V: Vector> Kernel for Pack<'_, V> {
+/// Runs the product with blocks of rows of `a` copied first, so that a row is contiguous.
+///
+/// # Safety
+/// As `gemm`; and `g.k <= KC`.
+#[inline(never)]
+unsafe fn packed_a<V: Vector>(g: &Gemm<V::Elem>) {
+    let run = |room: &mut AlignedBuf<f64>| {
+        room.resize_zeroed(ROOM);
+        let room: *mut V::Elem = room.as_mut_ptr().cast();
+        for i in (0..g.m).step_by(ROOM / WIDTH) {
+            let mut part = g.part(i, (ROOM / WIDTH).min(g.m - i), 0, g.n);
+            // SAFETY: the room holds ROOM / WIDTH rows of WIDTH elements of at most 8 bytes, and k <= KC. As `Pack`
+            // sees it, `a` transposed has k columns and contiguous rows of the result.
+            unsafe {
+                let (from, cols) = (part.a, part.k);
+                V::call(Pack::<V> {
+                    from,
+                    k: part.m,
+                    row: g.a_row,
+                    col: g.a_col,
+                    cols,
+                    to: room,
+                    width: WIDTH,
+                });
+                (part.a, part.a_row, part.a_col) = (room, WIDTH, 1);
+                packed::<V, KC>(&part);
+            }
+        }
+    };
+    // A thread that is going away has no room any more, and no need to be fast.
+    if ROOMS.try_with(|room| run(&mut room.borrow_mut())).is_err() {
+        run(&mut AlignedBuf::new());
+    }
+}
+
+/// Copies a matrix of `k` rows and `cols` columns to contiguous rows, `width` apart.
+struct Pack<V: Vector> {
+    from: *const V::Elem,
+    k: usize,
+    row: usize,
+    col: usize,
+    cols: usize,
+    to: *mut V::Elem,
+    width: usize,
+}
+
+impl<V: Vector> Kernel for Pack<V> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Pack { g, j, cols, panel } = self;
-        let width = NV * V::LANES;
-        // SAFETY: elements are within the sizes of `b` and of the panel.
+        let Pack {
+            from,
+            k,
+            row,
+            col,
+            cols,
+            to,
+            width,
+        } = self;
+        // SAFETY: p < k and c < cols; the caller promises that such elements are valid on both sides.
         unsafe {
-            let b = g.b.add(j * g.b_col);
-            if g.b_col == 1 && cols == width {
-                for p in 0..g.k {
-                    let (from, to) = (b.add(p * g.b_row), panel.add(p * width));
-                    for v in 0..NV {
-                        V::load(from.add(v * V::LANES)).store(to.add(v * V::LANES));
+            let mut c = 0;
+            while cols - c >= V::LANES {
+                let from = from.add(c * col);
+                let to = to.add(c);
+                let mut p = 0;
+                if col == 1 {
+                    while p < k {
+                        V::load(from.add(p * row)).store(to.add(p * width));
+                        p += 1;
+                    }
+                } else if row == 1 {
+                    while k - p >= V::HALF {
+                        V::transpose(from.add(p), col, to.add(p * width), width);
+                        p += V::HALF;
                     }
                 }
-            } else {
-                for c in 0..cols {
-                    let from = b.add(c * g.b_col);
-                    for p in 0..g.k {
-                        *panel.add(p * width + c) = *from.add(p * g.b_row);
+                while p < k {
+                    for l in 0..V::LANES {
+                        *to.add(p * width + l) = *from.add(p * row + l * col);
                     }
+                    p += 1;
                 }
+                c += V::LANES;
+            }
+            while c < cols {
+                for p in 0..k {
+                    *to.add(p * width + c) = *from.add(p * row + c * col);
+                }
+                c += 1;
             }
         }
     }
 }
 
-/// A strip of the result, `N` vectors wide, all rows: `b` is rows of contiguous elements. In a strip with `TAIL`
-/// the last vector has `last` elements.
+/// Runs the product in strips of columns, with `b` read where it is.
+struct Strips<'a, V: Vector>(&'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Strips<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        let mut j = 0;
+        // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
+        unsafe {
+            if g.m <= 3 {
+                while g.n - j >= 4 * V::LANES {
+                    Strip::<V, 4, false> {
+                        g,
+                        j,
+                        last: V::LANES,
+                    }
+                    .run();
+                    j += 4 * V::LANES;
+                }
+            }
+            while g.n - j >= NV * V::LANES {
+                Strip::<V, NV, false> {
+                    g,
+                    j,
+                    last: V::LANES,
+                }
+                .run();
+                j += NV * V::LANES;
+            }
+            let rest = g.n - j;
+            if rest > V::LANES {
+                Strip::<V, NV, true> {
+                    g,
+                    j,
+                    last: rest - V::LANES,
+                }
+                .run();
+            } else if rest > 0 {
+                Strip::<V, 1, true> { g, j, last: rest }.run();
+            }
+        }
+    }
+}
+
+/// Columns from `j` on of the result, `N` vectors wide, all rows; rows of `b` are contiguous. In a strip with
+/// `TAIL` the last vector has `last` elements.
 struct Strip<'a, V: Vector, const N: usize, const TAIL: bool> {
     g: &'a Gemm<V::Elem>,
-    b: *const V::Elem,
-    b_row: usize,
     j: usize,
     last: usize,
 }
 
-impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
-    #[inline(always)]
-    fn new(g: &'a Gemm<V::Elem>, b: *const V::Elem, b_row: usize, j: usize, cols: usize) -> Self {
-        let last = cols - (N - 1) * V::LANES;
-        Strip { g, b, b_row, j, last }
-    }
-}
-
-impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAIL> {
+impl<V: Vector, const N: usize, const TAIL: bool> Strip<'_, V, N, TAIL> {
+    /// # Safety
+    /// As [`Kernel::run`], for these columns.
     #[inline(always)]
     unsafe fn run(self) {
         let m = self.g.m;
@@ -254,8 +345,12 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
             }
             // As few tiles as possible, of about equal height: a tile of one or two rows runs at a fraction of
             // the speed.
-            let tiles = m.div_ceil(MR);
-            let (height, mut taller) = (m / tiles, m % tiles);
+            let (height, mut taller) = if m <= MR {
+                (m, 0)
+            } else {
+                let tiles = m.div_ceil(MR);
+                (m / tiles, m % tiles)
+            };
             let mut i = 0;
             while i < m {
                 let rows = height + usize::from(taller > 0);
@@ -272,9 +367,7 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
             }
         }
     }
-}
 
-impl<V: Vector, const N: usize, const TAIL: bool> Strip<'_, V, N, TAIL> {
     /// Rows `i..i + M` of the strip.
     ///
     /// # Safety
@@ -286,13 +379,24 @@ impl<V: Vector, const N: usize, const TAIL: bool> Strip<'_, V, N, TAIL> {
         unsafe {
             let zero = V::splat(V::Elem::ZERO);
             let mut acc = [[zero; N]; M];
+            if N == NV && !TAIL && g.k >= 64 {
+                for r in 0..M {
+                    for v in 0..N {
+                        V::prefetch(g.c.add((i + r) * g.c_row + self.j + v * V::LANES));
+                    }
+                }
+            }
             let mut a = g.a.add(i * g.a_row);
-            let mut b = self.b;
+            let mut b = g.b.add(self.j);
             for _ in 0..g.k {
                 let mut bv = [zero; N];
                 for v in 0..N {
                     let from = b.add(v * V::LANES);
-                    bv[v] = if TAIL && v == N - 1 { V::load_part(from, self.last) } else { V::load(from) };
+                    bv[v] = if TAIL && v == N - 1 {
+                        V::load_part(from, self.last)
+                    } else {
+                        V::load(from)
+                    };
                 }
                 for r in 0..M {
                     let x = V::splat(*a.add(r * g.a_row));
@@ -301,7 +405,7 @@ impl<V: Vector, const N: usize, const TAIL: bool> Strip<'_, V, N, TAIL> {
                     }
                 }
                 a = a.wrapping_add(g.a_col);
-                b = b.wrapping_add(self.b_row);
+                b = b.wrapping_add(g.b_row);
             }
             let alpha = V::splat(g.alpha);
             for r in 0..M {
@@ -311,17 +415,20 @@ impl<V: Vector, const N: usize, const TAIL: bool> Strip<'_, V, N, TAIL> {
                     let part = TAIL && v == N - 1;
                     let mut y = alpha.mul(acc[r][v]);
                     if g.beta != V::Elem::ZERO {
-                        let old = if part { V::load_part(c, self.last) } else { V::load(c) };
+                        let old = if part {
+                            V::load_part(c, self.last)
+                        } else {
+                            V::load(c)
+                        };
                         y = V::splat(g.beta).mul_add(old, y);
                     }
                     if !g.bias.is_null() {
-                        let bias = g.bias.add((i + r) * g.bias_row + j * g.bias_col);
-                        let bias = if g.bias_col == 0 {
-                            V::splat(*bias)
+                        let bias = if g.bias_by_row {
+                            V::splat(*g.bias.add(i + r))
                         } else if part {
-                            V::load_part(bias, self.last)
+                            V::load_part(g.bias.add(j), self.last)
                         } else {
-                            V::load(bias)
+                            V::load(g.bias.add(j))
                         };
                         y = y.add(bias);
                     }
@@ -405,7 +512,7 @@ unsafe fn finish<T: Scalar>(g: &Gemm<T>, i: usize, j: usize, sum: T) {
             y += g.beta * *c;
         }
         if !g.bias.is_null() {
-            y += *g.bias.add(i * g.bias_row + j * g.bias_col);
+            y += *g.bias.add(if g.bias_by_row { i } else { j });
         }
         *c = y;
     }

@@ -12,8 +12,16 @@ struct Layout {
     step: usize,
 }
 
-const PLAIN: Layout = Layout { t: false, row_gap: 0, step: 1 };
-const T: Layout = Layout { t: true, row_gap: 0, step: 1 };
+const PLAIN: Layout = Layout {
+    t: false,
+    row_gap: 0,
+    step: 1,
+};
+const T: Layout = Layout {
+    t: true,
+    row_gap: 0,
+    step: 1,
+};
 
 impl Layout {
     /// Strides of rows and columns, and the length.
@@ -25,6 +33,8 @@ impl Layout {
         (r, c, outer * row)
     }
 }
+
+type Matmul<N> = fn(MatmulShape, N, Mat<'_, N>, Mat<'_, N>, N, Option<&[N]>, MatMut<'_, N>);
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -40,7 +50,16 @@ struct Case {
 
 fn case(m: usize, n: usize, k: usize) -> Case {
     let s = MatmulShape::new(m, n, k);
-    Case { s, a: PLAIN, b: PLAIN, c: PLAIN, alpha: 1.0, beta: 0.0, bias: false, share: false }
+    Case {
+        s,
+        a: PLAIN,
+        b: PLAIN,
+        c: PLAIN,
+        alpha: 1.0,
+        beta: 0.0,
+        bias: false,
+        share: false,
+    }
 }
 
 /// Runs a case and its reference, compares them, and the guard around and between elements too.
@@ -62,16 +81,31 @@ fn check<N: Number>(case: Case, seed: u64) {
         old.fill(N::from_f64(f64::NAN));
     }
     let (alpha, beta) = (N::make(case.alpha, 0.0), N::make(case.beta, 0.0));
-    let run = |f: fn(MatmulShape, N, Mat<'_, N>, Mat<'_, N>, N, Option<&[N]>, MatMut<'_, N>)| {
+    let run = |f: Matmul<N>| {
         let mut cd = old.clone();
         f(
             s,
             alpha,
-            Mat { data: &ad, row: ar, col: ac, batch: of(al) },
-            Mat { data: &bd, row: br, col: bc, batch: if case.share { [0, 0] } else { of(bl) } },
+            Mat {
+                data: &ad,
+                row: ar,
+                col: ac,
+                batch: of(al),
+            },
+            Mat {
+                data: &bd,
+                row: br,
+                col: bc,
+                batch: if case.share { [0, 0] } else { of(bl) },
+            },
             beta,
             case.bias.then_some(&bias[..]),
-            MatMut { data: &mut cd[guard..], row: cr, col: cc, batch: of(cl) },
+            MatMut {
+                data: &mut cd[guard..],
+                row: cr,
+                col: cc,
+                batch: of(cl),
+            },
         );
         cd
     };
@@ -88,7 +122,11 @@ fn check_all(case: Case, seed: u64) {
 }
 
 fn layout() -> impl Strategy<Value = Layout> {
-    (any::<bool>(), prop_oneof![Just(0), 0..5_usize], prop_oneof![3 => Just(1), 1 => Just(2)])
+    (
+        any::<bool>(),
+        prop_oneof![Just(0), 0..5_usize],
+        prop_oneof![3 => Just(1), 1 => Just(2)],
+    )
         .prop_map(|(t, row_gap, step)| Layout { t, row_gap, step })
 }
 
@@ -105,16 +143,18 @@ fn cases(size: usize) -> impl Strategy<Value = Case> {
         [factor(), factor()],
         any::<[bool; 2]>(),
     )
-        .prop_map(|([m, n, k], batch, [a, b, c], [alpha, beta], [bias, share])| Case {
-            s: MatmulShape { batch, m, n, k },
-            a,
-            b,
-            c,
-            alpha,
-            beta,
-            bias,
-            share,
-        })
+        .prop_map(
+            |([m, n, k], batch, [a, b, c], [alpha, beta], [bias, share])| Case {
+                s: MatmulShape { batch, m, n, k },
+                a,
+                b,
+                c,
+                alpha,
+                beta,
+                bias,
+                share,
+            },
+        )
 }
 
 proptest! {
@@ -140,7 +180,11 @@ fn every_small_size_plain_and_transposed() {
         for n in 0..36 {
             for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
                 for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN)] {
-                    let case = Case { a, b, ..case(m, n, k) };
+                    let case = Case {
+                        a,
+                        b,
+                        ..case(m, n, k)
+                    };
                     check::<f32>(case, 1);
                     check::<f64>(case, 2);
                 }
@@ -159,11 +203,26 @@ fn product<N: Number>(case: Case, a: &[N], b: &[N]) -> Vec<N> {
     matmul(
         s,
         N::ONE,
-        Mat { data: a, row: ar, col: ac, batch: of(al) },
-        Mat { data: b, row: br, col: bc, batch: of(bl) },
+        Mat {
+            data: a,
+            row: ar,
+            col: ac,
+            batch: of(al),
+        },
+        Mat {
+            data: b,
+            row: br,
+            col: bc,
+            batch: of(bl),
+        },
         N::ZERO,
         None,
-        MatMut { data: &mut c, row: s.n, col: 1, batch: of(s.m * s.n) },
+        MatMut {
+            data: &mut c,
+            row: s.n,
+            col: 1,
+            batch: of(s.m * s.n),
+        },
     );
     c
 }
@@ -180,16 +239,31 @@ fn the_thread_count_changes_no_bit() {
         (12, 4, 64, 32, 64),
         (3, 1, 130, 70, 300),
         (1, 1, 2, 4, 8),
+        (1, 1, 600, 150, 300),
+        (1, 1, 130, 260, 1024),
     ];
     for (b0, b1, m, n, k) in shapes {
         for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN)] {
-            let s = MatmulShape { batch: [b0, b1], m, n, k };
-            let case = Case { s, a, b, ..case(m, n, k) };
+            let s = MatmulShape {
+                batch: [b0, b1],
+                m,
+                n,
+                k,
+            };
+            let case = Case {
+                s,
+                a,
+                b,
+                ..case(m, n, k)
+            };
             fn run<N: Number>(case: Case) {
                 let s = case.s;
                 let count = s.batch[0] * s.batch[1];
                 let mut numbers = Numbers::new(3);
-                let (a, b) = (numbers.vec::<N>(count * s.m * s.k), numbers.vec::<N>(count * s.k * s.n));
+                let (a, b) = (
+                    numbers.vec::<N>(count * s.m * s.k),
+                    numbers.vec::<N>(count * s.k * s.n),
+                );
                 same_for_all_threads(|| product(case, &a, &b));
             }
             run::<f32>(case);
@@ -207,7 +281,10 @@ fn nan_and_infinity_propagate() {
         a[2 * k] = f32::INFINITY;
         let c = product(case(3, 20, k), &a, &b);
         assert!(c[..20].iter().all(|&x| x == 0.0));
-        assert!(c[20..].iter().all(|x| x.is_nan()), "0 * NaN and 0 * inf are NaN");
+        assert!(
+            c[20..].iter().all(|x| x.is_nan()),
+            "0 * NaN and 0 * inf are NaN"
+        );
     }
 }
 
@@ -216,5 +293,31 @@ fn nan_and_infinity_propagate() {
 fn a_short_slice_panics() {
     let (a, b, mut c) = ([0.0_f32; 4], [0.0; 3], [0.0; 4]);
     let s = MatmulShape::new(2, 2, 2);
-    matmul(s, 1.0, Mat::new(&a, 2), Mat::new(&b, 2), 0.0, None, MatMut::new(&mut c, 2));
+    matmul(
+        s,
+        1.0,
+        Mat::new(&a, 2),
+        Mat::new(&b, 2),
+        0.0,
+        None,
+        MatMut::new(&mut c, 2),
+    );
+}
+
+#[test]
+fn products_that_copy_both_operands_agree() {
+    for (m, n, k) in [(600, 150, 300), (97, 131, 520), (130, 260, 1024)] {
+        for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN), (T, T)] {
+            let case = Case {
+                a,
+                b,
+                alpha: -0.5,
+                beta: 2.0,
+                bias: true,
+                ..case(m, n, k)
+            };
+            check::<f32>(case, 1);
+            check::<f64>(case, 2);
+        }
+    }
 }

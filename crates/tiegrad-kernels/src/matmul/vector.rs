@@ -6,6 +6,8 @@ use crate::scalar::Scalar;
 pub(crate) trait Vector: Copy {
     type Elem: Scalar;
     const LANES: usize;
+    /// Rows that `transpose` makes.
+    const HALF: usize;
 
     /// Runs `k` in a function compiled for this vector's instruction set.
     ///
@@ -28,6 +30,9 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `p` is valid for `n < LANES` writes.
     unsafe fn store_part(self, p: *mut Self::Elem, n: usize);
+    /// Asks for the line at `p`, which need not be valid.
+    #[inline(always)]
+    fn prefetch(_p: *const Self::Elem) {}
     /// `self * b + c`.
     /// # Safety
     /// As [`call`](Vector::call).
@@ -38,6 +43,15 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`call`](Vector::call).
     unsafe fn add(self, b: Self) -> Self;
+    /// Row p of `to` (HALF rows, `to_stride` apart) = elements p of `LANES` runs of HALF elements, `stride` apart.
+    /// # Safety
+    /// Both sides are valid.
+    unsafe fn transpose(
+        from: *const Self::Elem,
+        stride: usize,
+        to: *mut Self::Elem,
+        to_stride: usize,
+    );
     /// The sum of all lanes, in a fixed order.
     /// # Safety
     /// As [`call`](Vector::call).
@@ -62,6 +76,7 @@ macro_rules! portable {
         impl Vector for Portable<$float, $lanes> {
             type Elem = $float;
             const LANES: usize = $lanes;
+            const HALF: usize = $lanes;
 
             #[inline]
             unsafe fn call<K: Kernel>(k: K) {
@@ -130,6 +145,20 @@ macro_rules! portable {
                 Portable(v)
             }
             #[inline(always)]
+            unsafe fn transpose(
+                from: *const $float,
+                stride: usize,
+                to: *mut $float,
+                to_stride: usize,
+            ) {
+                for l in 0..$lanes {
+                    for p in 0..$lanes {
+                        // SAFETY: promised by the caller.
+                        unsafe { *to.add(p * to_stride + l) = *from.add(l * stride + p) };
+                    }
+                }
+            }
+            #[inline(always)]
             unsafe fn sum(self) -> $float {
                 self.0.iter().sum()
             }
@@ -157,11 +186,17 @@ mod avx2 {
     impl Vector for __m256 {
         type Elem = f32;
         const LANES: usize = 8;
+        const HALF: usize = 4;
 
         #[inline(always)]
         unsafe fn call<K: Kernel>(k: K) {
             // SAFETY: promised by the caller.
             unsafe { call(k) }
+        }
+        #[inline(always)]
+        fn prefetch(p: *const f32) {
+            // SAFETY: a prefetch of any address is allowed.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
@@ -223,10 +258,31 @@ mod avx2 {
             unsafe { _mm256_add_ps(self, b) }
         }
         #[inline(always)]
+        unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            // SAFETY: runs of 4 elements are read and rows of 8 written, as the caller promises.
+            unsafe {
+                // Runs l and l + 4 in the halves of one vector, then 4 x 4 transposes in both halves.
+                let pair = |l: usize| {
+                    let low = _mm256_castps128_ps256(_mm_loadu_ps(from.add(l * stride)));
+                    _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(from.add((l + 4) * stride)))
+                };
+                let (r0, r1, r2, r3) = (pair(0), pair(1), pair(2), pair(3));
+                let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+                let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+                _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(a, c));
+                _mm256_storeu_ps(to.add(to_stride), _mm256_shuffle_ps::<0xee>(a, c));
+                _mm256_storeu_ps(to.add(2 * to_stride), _mm256_shuffle_ps::<0x44>(b, d));
+                _mm256_storeu_ps(to.add(3 * to_stride), _mm256_shuffle_ps::<0xee>(b, d));
+            }
+        }
+        #[inline(always)]
         unsafe fn sum(self) -> f32 {
             // SAFETY: promised by the caller.
             unsafe {
-                let v = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
+                let v = _mm_add_ps(
+                    _mm256_castps256_ps128(self),
+                    _mm256_extractf128_ps::<1>(self),
+                );
                 let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
                 _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
             }
@@ -236,11 +292,17 @@ mod avx2 {
     impl Vector for __m256d {
         type Elem = f64;
         const LANES: usize = 4;
+        const HALF: usize = 2;
 
         #[inline(always)]
         unsafe fn call<K: Kernel>(k: K) {
             // SAFETY: promised by the caller.
             unsafe { call(k) }
+        }
+        #[inline(always)]
+        fn prefetch(p: *const f64) {
+            // SAFETY: a prefetch of any address is allowed.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
         }
         #[inline(always)]
         unsafe fn splat(x: f64) -> Self {
@@ -296,10 +358,26 @@ mod avx2 {
             unsafe { _mm256_add_pd(self, b) }
         }
         #[inline(always)]
+        unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {
+            // SAFETY: runs of 2 elements are read and rows of 4 written, as the caller promises.
+            unsafe {
+                let pair = |l: usize| {
+                    let low = _mm256_castpd128_pd256(_mm_loadu_pd(from.add(l * stride)));
+                    _mm256_insertf128_pd::<1>(low, _mm_loadu_pd(from.add((l + 2) * stride)))
+                };
+                let (r0, r1) = (pair(0), pair(1));
+                _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));
+                _mm256_storeu_pd(to.add(to_stride), _mm256_unpackhi_pd(r0, r1));
+            }
+        }
+        #[inline(always)]
         unsafe fn sum(self) -> f64 {
             // SAFETY: promised by the caller.
             unsafe {
-                let v = _mm_add_pd(_mm256_castpd256_pd128(self), _mm256_extractf128_pd::<1>(self));
+                let v = _mm_add_pd(
+                    _mm256_castpd256_pd128(self),
+                    _mm256_extractf128_pd::<1>(self),
+                );
                 _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
             }
         }

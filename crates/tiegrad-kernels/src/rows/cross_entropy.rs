@@ -33,7 +33,13 @@ pub fn cross_entropy<T: Scalar>(
         let (first, end) = (i * run, rows.min((i + 1) * run));
         // SAFETY: runs of rows do not overlap, and both slices are borrowed until all are done.
         let (losses, lse) = unsafe { (losses.range(first, end), lse.range(first, end)) };
-        forward_run(losses, lse, &logits[first * cols..end * cols], &targets[first..end], cols);
+        forward_run(
+            losses,
+            lse,
+            &logits[first * cols..end * cols],
+            &targets[first..end],
+            cols,
+        );
     });
 }
 
@@ -58,7 +64,11 @@ pub fn cross_entropy_backward<T: Scalar>(
     dloss: impl Fn(usize) -> T + Sync,
 ) {
     check(logits.len(), lse.len(), targets, cols);
-    assert_eq!(dlogits.len(), logits.len(), "cross_entropy_backward: lengths differ");
+    assert_eq!(
+        dlogits.len(),
+        logits.len(),
+        "cross_entropy_backward: lengths differ"
+    );
     for_each_run(dlogits, rows_per_run(logits.len(), cols) * cols, |at, d| {
         for (r, d) in d.chunks_exact_mut(cols).enumerate() {
             let r = at / cols + r;
@@ -71,10 +81,17 @@ pub fn cross_entropy_backward<T: Scalar>(
 fn check(logits: usize, lse: usize, targets: &[u32], cols: usize) {
     let rows = targets.len();
     if cols != 0 || rows == 0 {
-        assert_eq!(row_count(logits, cols), if cols == 0 { 0 } else { rows }, "one target per row");
+        assert_eq!(
+            row_count(logits, cols),
+            if cols == 0 { 0 } else { rows },
+            "one target per row"
+        );
     }
     assert_eq!(lse, rows, "one log-sum-exp per row");
-    assert!(targets.iter().all(|&t| (t as usize) < cols), "a target is not a class");
+    assert!(
+        targets.iter().all(|&t| (t as usize) < cols),
+        "a target is not a class"
+    );
 }
 
 multiversion! {

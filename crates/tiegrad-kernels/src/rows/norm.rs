@@ -41,8 +41,21 @@ pub fn layer_norm<T: Scalar>(
     parallel_for(rows.div_ceil(run), &|i| {
         let (first, end) = (i * run, rows.min((i + 1) * run));
         // SAFETY: runs of rows do not overlap, and both slices are borrowed until all are done.
-        let (out, stats) = unsafe { (out.range(first * cols, end * cols), stats.range(2 * first, 2 * end)) };
-        forward_run(out, stats, &x[first * cols..end * cols], gamma, beta, eps, cols);
+        let (out, stats) = unsafe {
+            (
+                out.range(first * cols, end * cols),
+                stats.range(2 * first, 2 * end),
+            )
+        };
+        forward_run(
+            out,
+            stats,
+            &x[first * cols..end * cols],
+            gamma,
+            beta,
+            eps,
+            cols,
+        );
     });
 }
 
@@ -68,9 +81,19 @@ pub fn layer_norm_backward_input<T: Scalar>(
     cols: usize,
 ) {
     let rows = row_count(x.len(), cols);
-    assert!(dx.len() == x.len() && dy.len() == x.len(), "layer_norm_backward_input: lengths differ");
-    assert_eq!(stats.len(), 2 * rows, "layer_norm_backward_input: two statistics per row");
-    assert!(gamma.is_none_or(|g| g.len() == cols), "layer_norm_backward_input: a parameter per column");
+    assert!(
+        dx.len() == x.len() && dy.len() == x.len(),
+        "layer_norm_backward_input: lengths differ"
+    );
+    assert_eq!(
+        stats.len(),
+        2 * rows,
+        "layer_norm_backward_input: two statistics per row"
+    );
+    assert!(
+        gamma.is_none_or(|g| g.len() == cols),
+        "layer_norm_backward_input: a parameter per column"
+    );
     for_each_run(dx, rows_per_run(x.len(), cols) * cols, |at, dx| {
         let end = at + dx.len();
         let stats = &stats[2 * at / cols..];
@@ -102,11 +125,23 @@ pub fn layer_norm_backward_params<T: Scalar>(
     cols: usize,
 ) {
     let rows = row_count(dy.len(), cols);
-    assert_eq!(dy.len(), x.len(), "layer_norm_backward_params: lengths differ");
-    assert_eq!(stats.len(), 2 * rows, "layer_norm_backward_params: two statistics per row");
+    assert_eq!(
+        dy.len(),
+        x.len(),
+        "layer_norm_backward_params: lengths differ"
+    );
+    assert_eq!(
+        stats.len(),
+        2 * rows,
+        "layer_norm_backward_params: two statistics per row"
+    );
     let share = |d: Option<(Write, &mut [T])>| {
         d.map(|(w, d)| {
-            assert_eq!(d.len(), cols, "layer_norm_backward_params: a parameter per column");
+            assert_eq!(
+                d.len(),
+                cols,
+                "layer_norm_backward_params: a parameter per column"
+            );
             (w, Shared::new(d))
         })
     };
@@ -116,7 +151,8 @@ pub fn layer_norm_backward_params<T: Scalar>(
     parallel_for(cols.div_ceil(width), &|i| {
         let (first, end) = (i * width, cols.min((i + 1) * width));
         // SAFETY: blocks of columns do not overlap, and both slices are borrowed until all are done.
-        let [dgamma, dbeta] = [dgamma, dbeta].map(|d| d.map(|(w, d)| (w, unsafe { d.range(first, end) })));
+        let [dgamma, dbeta] =
+            [dgamma, dbeta].map(|d| d.map(|(w, d)| (w, unsafe { d.range(first, end) })));
         params_run(dgamma, dbeta, dy, x, stats, cols, first);
     });
 }

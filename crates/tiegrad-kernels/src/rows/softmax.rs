@@ -36,7 +36,10 @@ pub fn softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
 /// assert_eq!(dx, [0.25, -0.25]);
 /// ```
 pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) {
-    assert!(dx.len() == y.len() && dx.len() == dy.len(), "softmax_backward: lengths differ");
+    assert!(
+        dx.len() == y.len() && dx.len() == dy.len(),
+        "softmax_backward: lengths differ"
+    );
     row_count(y.len(), cols);
     for_each_run(dx, rows_per_run(y.len(), cols) * cols, |at, dx| {
         let end = at + dx.len();
@@ -74,7 +77,10 @@ pub fn log_softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
 /// assert_eq!(dx, [0.0]);
 /// ```
 pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) {
-    assert!(dx.len() == y.len() && dx.len() == dy.len(), "log_softmax_backward: lengths differ");
+    assert!(
+        dx.len() == y.len() && dx.len() == dy.len(),
+        "log_softmax_backward: lengths differ"
+    );
     row_count(y.len(), cols);
     for_each_run(dx, rows_per_run(y.len(), cols) * cols, |at, dx| {
         let end = at + dx.len();

@@ -1,1 +1,215 @@
 use super::*;
+use crate::Write;
+use crate::reference;
+use crate::scalar::Dual;
+use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
+
+const SHAPES: [(usize, usize); 11] = [
+    (0, 4),
+    (1, 1),
+    (3, 2),
+    (5, 7),
+    (4, 8),
+    (3, 33),
+    (2, 256),
+    (2, 257),
+    (1, 1000),
+    (300, 128),
+    (1000, 65),
+];
+const MODES: [Write; 2] = [Write::Overwrite, Write::Accumulate];
+
+/// Compares a kernel with its reference, both writing to a copy of the same old values.
+#[track_caller]
+fn compare<N: Number>(bound: f64, old: &[N], f: impl Fn(&mut [N]), reference: impl Fn(&mut [N])) {
+    let mut expected = old.to_vec();
+    reference(&mut expected);
+    let actual = same_for_all_threads(|| {
+        let mut out = old.to_vec();
+        f(&mut out);
+        out
+    });
+    assert_close(&actual, &expected, bound);
+}
+
+fn softmaxes<N: Number>() {
+    let mut numbers = Numbers::new(1);
+    for (rows, cols) in SHAPES {
+        let n = rows * cols;
+        let x: Vec<N> = numbers
+            .vec::<N>(n)
+            .into_iter()
+            .map(|x| x * N::from_f64(5.0))
+            .collect();
+        let (old, dy): (Vec<N>, Vec<N>) = (numbers.vec(n), numbers.vec(n));
+        let bound = 20.0 + cols as f64;
+        compare(
+            bound,
+            &old,
+            |o| softmax(o, &x, cols),
+            |o| reference::softmax(o, &x, cols),
+        );
+        compare(
+            bound,
+            &old,
+            |o| log_softmax(o, &x, cols),
+            |o| reference::log_softmax(o, &x, cols),
+        );
+        let (mut y, mut z) = (old.clone(), old.clone());
+        softmax(&mut y, &x, cols);
+        log_softmax(&mut z, &x, cols);
+        for w in MODES {
+            compare(
+                bound,
+                &old,
+                |o| softmax_backward(w, o, &y, &dy, cols),
+                |o| reference::softmax_backward(w, o, &y, &dy, cols),
+            );
+            compare(
+                bound,
+                &old,
+                |o| log_softmax_backward(w, o, &z, &dy, cols),
+                |o| reference::log_softmax_backward(w, o, &z, &dy, cols),
+            );
+        }
+    }
+}
+
+#[test]
+fn softmax_agrees_with_the_reference() {
+    softmaxes::<f32>();
+    softmaxes::<f64>();
+    softmaxes::<Dual<f64>>();
+}
+
+#[test]
+fn softmax_of_extreme_rows() {
+    let inf = f32::INFINITY;
+    let mut y = [0.0; 3];
+    softmax(&mut y, &[1000.0, 1000.0, -inf], 3);
+    assert_eq!(y, [0.5, 0.5, 0.0]);
+    softmax(&mut y, &[f32::NAN, 0.0, 0.0], 3);
+    assert!(y.iter().all(|y| y.is_nan()));
+    let (mut loss, mut lse) = ([0.0; 1], [0.0; 1]);
+    cross_entropy(&mut loss, &mut lse, &[1000.0, 0.0, -inf], &[1], 3);
+    assert_eq!((loss, lse), ([1000.0], [1000.0]));
+    cross_entropy(&mut loss, &mut lse, &[0.0, 0.0, -inf], &[2], 3);
+    assert_eq!(loss, [inf]);
+}
+
+fn norms<N: Number>() {
+    let mut numbers = Numbers::new(2);
+    for (rows, cols) in SHAPES {
+        let n = rows * cols;
+        let (x, dy, old): (Vec<N>, Vec<N>, Vec<N>) =
+            (numbers.vec(n), numbers.vec(n), numbers.vec(n));
+        let (g, b): (Vec<N>, Vec<N>) = (numbers.vec(cols), numbers.vec(cols));
+        let eps = N::from_f64(0.1);
+        let bound = 100.0 + 2.0 * cols as f64;
+        let mut stats = vec![N::ZERO; 2 * rows];
+        for (gamma, beta) in [
+            (None, None),
+            (Some(&g[..]), None),
+            (Some(&g[..]), Some(&b[..])),
+            (None, Some(&b[..])),
+        ] {
+            let mut expected = vec![N::ZERO; n + 2 * rows];
+            let (out, s) = expected.split_at_mut(n);
+            reference::layer_norm(out, s, &x, gamma, beta, eps, cols);
+            let actual = same_for_all_threads(|| {
+                let mut all = vec![N::from_f64(f64::NAN); n + 2 * rows];
+                let (out, s) = all.split_at_mut(n);
+                layer_norm(out, s, &x, gamma, beta, eps, cols);
+                stats.copy_from_slice(s);
+                all
+            });
+            assert_close(&actual, &expected, bound);
+            for w in MODES {
+                compare(
+                    bound,
+                    &old,
+                    |o| layer_norm_backward_input(w, o, &dy, &x, &stats, gamma, cols),
+                    |o| reference::layer_norm_backward_input(w, o, &dy, &x, &stats, gamma, cols),
+                );
+            }
+        }
+        let bound = 10.0 + 10.0 * rows as f64;
+        let old: Vec<N> = numbers.vec(cols);
+        for w in MODES {
+            compare(
+                bound,
+                &old,
+                |o| layer_norm_backward_params(Some((w, o)), None, &dy, &x, &stats, cols),
+                |o| {
+                    reference::layer_norm_backward_params(Some((w, o)), None, &dy, &x, &stats, cols)
+                },
+            );
+            compare(
+                bound,
+                &old,
+                |o| layer_norm_backward_params(None, Some((w, o)), &dy, &x, &stats, cols),
+                |o| {
+                    reference::layer_norm_backward_params(None, Some((w, o)), &dy, &x, &stats, cols)
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn layer_norm_agrees_with_the_reference() {
+    norms::<f32>();
+    norms::<f64>();
+    norms::<Dual<f64>>();
+}
+
+fn entropies<N: Number>() {
+    let mut numbers = Numbers::new(3);
+    for (rows, cols) in SHAPES {
+        let n = rows * cols;
+        let x: Vec<N> = numbers
+            .vec::<N>(n)
+            .into_iter()
+            .map(|x| x * N::from_f64(5.0))
+            .collect();
+        let targets: Vec<u32> = (0..rows).map(|_| numbers.below(cols) as u32).collect();
+        let (old, scale): (Vec<N>, Vec<N>) = (numbers.vec(n), numbers.vec(rows));
+        let bound = 20.0 + cols as f64;
+        let mut lse = vec![N::ZERO; rows];
+        let both = vec![N::from_f64(f64::NAN); 2 * rows];
+        compare(
+            bound,
+            &both,
+            |o| {
+                let (losses, lse) = o.split_at_mut(rows);
+                cross_entropy(losses, lse, &x, &targets, cols);
+            },
+            |o| {
+                let (losses, lse) = o.split_at_mut(rows);
+                reference::cross_entropy(losses, lse, &x, &targets, cols);
+            },
+        );
+        reference::cross_entropy(&mut vec![N::ZERO; rows], &mut lse, &x, &targets, cols);
+        for w in MODES {
+            compare(
+                bound,
+                &old,
+                |o| cross_entropy_backward(w, o, &x, &lse, &targets, cols, |r| scale[r]),
+                |o| reference::cross_entropy_backward(w, o, &x, &lse, &targets, cols, |r| scale[r]),
+            );
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_agrees_with_the_reference() {
+    entropies::<f32>();
+    entropies::<f64>();
+    entropies::<Dual<f64>>();
+}
+
+#[test]
+#[should_panic(expected = "a target is not a class")]
+fn a_target_beyond_the_classes_panics() {
+    cross_entropy(&mut [0.0_f32], &mut [0.0], &[0.0, 0.0], &[2], 2);
+}

@@ -33,7 +33,11 @@ impl<R: Real> Dual<R> {
     #[inline(always)]
     fn chain(self, re: R, slope: R) -> Self {
         // A constant stays one even where the slope is infinite.
-        let eps = if self.eps == R::ZERO { R::ZERO } else { self.eps * slope };
+        let eps = if self.eps == R::ZERO {
+            R::ZERO
+        } else {
+            self.eps * slope
+        };
         Dual { re, eps }
     }
 }
@@ -62,7 +66,10 @@ impl<R: Real> Add for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn add(self, y: Self) -> Self {
-        Dual { re: self.re + y.re, eps: self.eps + y.eps }
+        Dual {
+            re: self.re + y.re,
+            eps: self.eps + y.eps,
+        }
     }
 }
 
@@ -70,7 +77,10 @@ impl<R: Real> Sub for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, y: Self) -> Self {
-        Dual { re: self.re - y.re, eps: self.eps - y.eps }
+        Dual {
+            re: self.re - y.re,
+            eps: self.eps - y.eps,
+        }
     }
 }
 
@@ -78,7 +88,10 @@ impl<R: Real> Mul for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn mul(self, y: Self) -> Self {
-        Dual { re: self.re * y.re, eps: self.re * y.eps + self.eps * y.re }
+        Dual {
+            re: self.re * y.re,
+            eps: self.re * y.eps + self.eps * y.re,
+        }
     }
 }
 
@@ -87,7 +100,10 @@ impl<R: Real> Div for Dual<R> {
     #[inline(always)]
     fn div(self, y: Self) -> Self {
         let re = self.re / y.re;
-        Dual { re, eps: (self.eps - re * y.eps) / y.re }
+        Dual {
+            re,
+            eps: (self.eps - re * y.eps) / y.re,
+        }
     }
 }
 
@@ -95,7 +111,10 @@ impl<R: Real> Neg for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
-        Dual { re: -self.re, eps: -self.eps }
+        Dual {
+            re: -self.re,
+            eps: -self.eps,
+        }
     }
 }
 
@@ -120,14 +139,29 @@ impl<R: Real> Sum for Dual<R> {
 impl<R: Real> Sealed for Dual<R> {}
 
 impl<R: Real> Scalar for Dual<R> {
-    const ZERO: Self = Dual { re: R::ZERO, eps: R::ZERO };
-    const ONE: Self = Dual { re: R::ONE, eps: R::ZERO };
-    const INFINITY: Self = Dual { re: R::INFINITY, eps: R::ZERO };
-    const NEG_INFINITY: Self = Dual { re: R::NEG_INFINITY, eps: R::ZERO };
+    const ZERO: Self = Dual {
+        re: R::ZERO,
+        eps: R::ZERO,
+    };
+    const ONE: Self = Dual {
+        re: R::ONE,
+        eps: R::ZERO,
+    };
+    const INFINITY: Self = Dual {
+        re: R::INFINITY,
+        eps: R::ZERO,
+    };
+    const NEG_INFINITY: Self = Dual {
+        re: R::NEG_INFINITY,
+        eps: R::ZERO,
+    };
     const DTYPE: DType = R::DUAL;
 
     fn from_f64(x: f64) -> Self {
-        Dual { re: R::from_f64(x), eps: R::ZERO }
+        Dual {
+            re: R::from_f64(x),
+            eps: R::ZERO,
+        }
     }
     fn to_f64(self) -> f64 {
         self.re.to_f64()
@@ -184,8 +218,20 @@ impl<R: Real> Scalar for Dual<R> {
     fn powf(self, y: Self) -> Self {
         let re = self.re.powf(y.re);
         let by_base = self.chain(re, y.re * self.re.powf(y.re - R::ONE)).eps;
-        let by_exponent = y.chain(re, if re == R::ZERO { R::ZERO } else { re * self.re.ln() }).eps;
-        Dual { re, eps: by_base + by_exponent }
+        let by_exponent = y
+            .chain(
+                re,
+                if re == R::ZERO {
+                    R::ZERO
+                } else {
+                    re * self.re.ln()
+                },
+            )
+            .eps;
+        Dual {
+            re,
+            eps: by_base + by_exponent,
+        }
     }
     fn powi(self, n: i32) -> Self {
         let slope = if n == 0 {
@@ -196,10 +242,18 @@ impl<R: Real> Scalar for Dual<R> {
         self.chain(self.re.powi(n), slope)
     }
     fn maximum(self, other: Self) -> Self {
-        if self.re > other.re || self.re.is_nan() { self } else { other }
+        if self.re > other.re || self.re.is_nan() {
+            self
+        } else {
+            other
+        }
     }
     fn minimum(self, other: Self) -> Self {
-        if self.re < other.re || self.re.is_nan() { self } else { other }
+        if self.re < other.re || self.re.is_nan() {
+            self
+        } else {
+            other
+        }
     }
     fn is_nan(self) -> bool {
         self.re.is_nan() || self.eps.is_nan()

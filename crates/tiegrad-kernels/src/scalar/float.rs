@@ -51,11 +51,19 @@ macro_rules! methods {
         }
         #[inline(always)]
         fn maximum(self, other: Self) -> Self {
-            if self > other || self.is_nan() { self } else { other }
+            if self > other || self.is_nan() {
+                self
+            } else {
+                other
+            }
         }
         #[inline(always)]
         fn minimum(self, other: Self) -> Self {
-            if self < other || self.is_nan() { self } else { other }
+            if self < other || self.is_nan() {
+                self
+            } else {
+                other
+            }
         }
         #[inline(always)]
         fn is_nan(self) -> bool {

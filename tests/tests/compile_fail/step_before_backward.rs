@@ -1,0 +1,11 @@
+use tiegrad::prelude::*;
+
+fn main() {
+    let mut params = Params::<f32>::new();
+    let w = params.insert(&ndarray::array![1.0_f32]).unwrap();
+    let mut tape = Tape::new();
+    let mut opt = SGD::new(0.1);
+    let loss = tape.record(&mut params).param(w).square().sum();
+    opt.step(&mut params).unwrap();
+    loss.backward().unwrap();
+}
