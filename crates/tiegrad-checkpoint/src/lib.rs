@@ -40,6 +40,7 @@
 
 mod atomic;
 mod bits;
+mod dtype;
 mod error;
 mod extras;
 mod header;
@@ -56,5 +57,5 @@ pub use loaded::{Loaded, Tensor};
 pub use names::Entry;
 pub use policy::{Policy, Report};
 /// The data types that a tensor of a file can have.
-pub use safetensors::Dtype;
+pub use crate::dtype::Dtype;
 pub use save::Checkpoint;
