@@ -88,10 +88,15 @@ impl Config {
         grad_clip: 1.0,
     };
 
-    /// The job of `tiegrad` without arguments, on the built-in text.
+    /// The job of `tiegrad` without arguments, on the built-in text: nanoGPT's model, but a short training with a high
+    /// learning rate, which is enough for a text this small. FIGURES
     pub(crate) const BUILT_IN_TEXT: Config = Config {
-        max_iters: 1000,
-        lr_decay_iters: 1000,
+        max_iters: 600,
+        eval_interval: 100,
+        eval_iters: 10,
+        learning_rate: 4e-3,
+        min_lr: 4e-4,
+        lr_decay_iters: 600,
         ..Config::NANOGPT_CPU
     };
 

@@ -42,6 +42,12 @@ pub(crate) fn train<E: Engine>(
     };
     let marks = Marks::of(&corpus.train);
     out.line(&format!("run folder: {}", dir.path().display()))?;
+    if state.iter > 0 && state.iter == state.config.max_iters {
+        note(&format!(
+            "nothing to train: the run has done its {} steps (--max-iters with a larger number goes on)",
+            grouped(state.iter as usize)
+        ));
+    }
     let mut trainer = Trainer::new(engine, state, &corpus, marks, dir, signals.clone(), changed)?;
     let outcome = trainer.run().inspect_err(|e| {
         if let Error::Interrupted { .. } = e {

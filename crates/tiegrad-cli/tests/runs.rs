@@ -103,12 +103,15 @@ fn signal(child: &Child, name: &str) {
     );
 }
 
+/// The lines of metrics that a run has, complete or not.
+fn lines(run: &Path) -> usize {
+    fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
+}
+
 /// Waits until the metrics of a run hold at least so many lines.
 fn wait_for_lines(run: &Path, lines: usize) {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
-        < lines
-    {
+    while self::lines(run) < lines {
         assert!(Instant::now() < deadline, "no progress");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -181,25 +184,34 @@ fn threads_and_seeds() {
 fn killed_again_and_again_it_is_the_same_run() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
-    let flags = format!("{SMALL} --max-iters 60 --lr-decay-iters 60");
+    let flags = format!("{SMALL} --max-iters 300");
     succeeds(dir.path(), &format!("train {flags} --out whole"));
-    let mut kills = 0;
-    for delay in 0..40_u64 {
+    let mut kills_in_training = 0;
+    for round in 0..30_u64 {
+        let before = lines(&killed);
         let args = if killed.exists() {
             "train --resume killed".into()
         } else {
             format!("train {flags} --out killed")
         };
         let mut child = spawn(dir.path(), &args);
-        std::thread::sleep(Duration::from_millis(3 + 5 * delay));
-        if child.try_wait().unwrap().is_none() {
-            kills += 1;
+        // while the program starts, and while it trains: in a step, an evaluation, or the writing of a file
+        if round % 2 == 0 {
+            std::thread::sleep(Duration::from_millis(1 + 2 * round));
+        } else if killed.exists() {
+            wait_for_lines(&killed, before + 1 + round as usize % 5);
+            std::thread::sleep(Duration::from_micros(150 * round));
+            kills_in_training += usize::from(child.try_wait().unwrap().is_none());
         }
         let _ = child.kill();
         child.wait().unwrap();
         assert!(!killed.exists() || killed.join("checkpoint.safetensors").exists());
+        let metrics = fs::read_to_string(killed.join("metrics.jsonl")).unwrap_or_default();
+        if metrics.contains(r#""event":"final""#) {
+            break;
+        }
     }
-    assert!(kills > 0);
+    assert!(kills_in_training >= 3, "{kills_in_training}");
     if killed.exists() {
         succeeds(dir.path(), "train --resume killed");
     } else {
@@ -220,8 +232,7 @@ fn ctrl_c_writes_a_checkpoint_and_leaves() {
         ("-TERM", 143, "train --resume stopped".into()),
     ] {
         let mut child = spawn(dir.path(), &args);
-        let lines = timeless_lines(&stopped);
-        wait_for_lines(&stopped, lines + 20);
+        wait_for_lines(&stopped, lines(&stopped) + 20);
         signal(&child, name);
         let mut stderr = String::new();
         child
@@ -239,10 +250,6 @@ fn ctrl_c_writes_a_checkpoint_and_leaves() {
     }
     succeeds(dir.path(), "train --resume stopped");
     assert_same(&whole, &stopped);
-}
-
-fn timeless_lines(run: &Path) -> usize {
-    if run.exists() { timeless(run).len() } else { 0 }
 }
 
 #[cfg(unix)]
