@@ -58,7 +58,7 @@ pub(crate) fn train<E: Engine>(
         }
     })?;
     report(out, &trainer.state.config, &outcome, &marks, trainer.dir())?;
-    sample(&mut trainer, &corpus, out)
+    sample(&mut trainer, &corpus, signals, out)
 }
 
 /// A run, ready to train.
@@ -209,6 +209,7 @@ fn report(
 fn sample<E: Engine>(
     trainer: &mut Trainer<'_, E>,
     corpus: &Corpus,
+    signals: &Signals,
     out: &mut Output,
 ) -> Result<()> {
     let (count, temperature, top_k) = SAMPLE;
@@ -227,6 +228,7 @@ fn sample<E: Engine>(
         block_size,
         count,
         |token| {
+            signals.check()?;
             out.print(corpus.vocabulary.character(token).encode_utf8(&mut [0; 4]))?;
             Ok(!out.is_closed())
         },
