@@ -1,5 +1,7 @@
 //! Initializers: distributions checked statistically, with fixed seeds and bounds that a wrong gain or fan breaks.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_kernels::Scalar;

@@ -1,5 +1,7 @@
 //! Layers: one network object under every scalar, equal results however a net is put together, errors with their places.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::prelude::*;
@@ -281,7 +283,7 @@ fn activations_print_and_compute() {
     let params = Params::<f64>::new();
     let mut tape = Tape::new();
     let g = tape.eval(&params);
-    let x = g.input(&[-1.0, 2.0]);
+    let x = g.input([-1.0, 2.0]);
     let value = |y: Var<'_, f64>| y.value().unwrap().iter().copied().collect::<Vec<_>>();
     let net = (
         ReLU,

@@ -1,5 +1,7 @@
 //! GPT against a plain reading of its definition (nanoGPT's `model.py`), number by number.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use ndarray::{Array1, Array2, Axis, s};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -118,7 +120,7 @@ fn logits_are_those_of_the_definition() {
 
         let mut tape = Tape::new();
         let g = tape.eval(&params);
-        let logits = gpt.forward(g.indices(&ndarray::arr2(&idx)));
+        let logits = gpt.forward(g.indices(ndarray::arr2(&idx)));
         let logits = logits.value().unwrap();
         for (b, row) in idx.iter().enumerate() {
             let expected = reference.logits(row);
