@@ -33,7 +33,8 @@ impl Op for LayerNorm {
         let x = args[0];
         for parameter in &args[1..] {
             let tail = x.rank().checked_sub(parameter.rank()).map(|lead| &x[lead..]);
-            if tail != Some(&parameter[..]) {
+            // Two parameters that are both a tail of x, one longer than the other, do not go together.
+            if tail != Some(&parameter[..]) || *parameter != args[1] {
                 return Err(Problem::ShapesDiffer);
             }
         }
