@@ -36,7 +36,8 @@ impl Op for LayerNorm {
                 .rank()
                 .checked_sub(parameter.rank())
                 .map(|lead| &x[lead..]);
-            if tail != Some(&parameter[..]) {
+            // Two parameters that are both a tail of x, one longer than the other, do not go together.
+            if tail != Some(&parameter[..]) || *parameter != args[1] {
                 return Err(Problem::ShapesDiffer);
             }
         }
