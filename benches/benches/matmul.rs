@@ -41,21 +41,65 @@ enum Form {
 fn products(c: &mut Criterion) {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
     let mut group = c.benchmark_group("matmul");
-    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1)).sample_size(20);
+    group
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(20);
     for &(batch, m, k, n, form) in SHAPES {
-        let mut numbers = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.random_range(-1.0..1.0)).collect() };
-        let (a, b, mut y) = (numbers(batch * m * k), numbers(batch * k * n), numbers(batch * m * n));
-        let (ra, ca) = if form == Form::LeftTransposed { (1, m) } else { (k, 1) };
-        let (rb, cb) = if form == Form::RightTransposed { (1, k) } else { (n, 1) };
+        let mut numbers =
+            |len: usize| -> Vec<f32> { (0..len).map(|_| rng.random_range(-1.0..1.0)).collect() };
+        let (a, b, mut y) = (
+            numbers(batch * m * k),
+            numbers(batch * k * n),
+            numbers(batch * m * n),
+        );
+        let (ra, ca) = if form == Form::LeftTransposed {
+            (1, m)
+        } else {
+            (k, 1)
+        };
+        let (rb, cb) = if form == Form::RightTransposed {
+            (1, k)
+        } else {
+            (n, 1)
+        };
         // A multiplication and an addition are two operations.
         group.throughput(Throughput::Elements(2 * (batch * m * k * n) as u64));
         let name = format!("{batch}x({m},{k},{n}) {form:?}");
         group.bench_function(BenchmarkId::new("tiegrad", &name), |bench| {
-            let shape = MatmulShape { batch: [1, batch], m, n, k };
+            let shape = MatmulShape {
+                batch: [1, batch],
+                m,
+                n,
+                k,
+            };
             bench.iter(|| {
-                let a = Mat { data: &a[..], row: ra, col: ca, batch: [0, m * k] };
-                let b = Mat { data: &b[..], row: rb, col: cb, batch: [0, k * n] };
-                matmul(shape, 1.0, a, b, 0.0, None, MatMut { data: &mut y[..], row: n, col: 1, batch: [0, m * n] });
+                let a = Mat {
+                    data: &a[..],
+                    row: ra,
+                    col: ca,
+                    batch: [0, m * k],
+                };
+                let b = Mat {
+                    data: &b[..],
+                    row: rb,
+                    col: cb,
+                    batch: [0, k * n],
+                };
+                matmul(
+                    shape,
+                    1.0,
+                    a,
+                    b,
+                    0.0,
+                    None,
+                    MatMut {
+                        data: &mut y[..],
+                        row: n,
+                        col: 1,
+                        batch: [0, m * n],
+                    },
+                );
             });
         });
         group.bench_function(BenchmarkId::new("matrixmultiply", &name), |bench| {
@@ -66,7 +110,20 @@ fn products(c: &mut Criterion) {
                     // SAFETY: the three slices hold m·k, k·n and m·n numbers from here on, and the strides stay within them.
                     unsafe {
                         matrixmultiply::sgemm(
-                            m, k, n, 1.0, a.as_ptr(), ra, ca, b.as_ptr(), rb, cb, 0.0, y.as_mut_ptr(), n as isize, 1,
+                            m,
+                            k,
+                            n,
+                            1.0,
+                            a.as_ptr(),
+                            ra,
+                            ca,
+                            b.as_ptr(),
+                            rb,
+                            cb,
+                            0.0,
+                            y.as_mut_ptr(),
+                            n as isize,
+                            1,
                         );
                     }
                 }

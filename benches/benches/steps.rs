@@ -12,8 +12,13 @@ fn bench(c: &mut Criterion, name: &str, work: Result<impl Work, Error>, tokens: 
         Err(error) => return eprintln!("{name}: {error}"),
     };
     let mut group = c.benchmark_group("step");
-    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5)).throughput(Throughput::Elements(tokens));
-    group.bench_function(name, |b| b.iter(|| work.step().map_err(|error| error.to_string())));
+    group
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5))
+        .throughput(Throughput::Elements(tokens));
+    group.bench_function(name, |b| {
+        b.iter(|| work.step().map_err(|error| error.to_string()))
+    });
     group.finish();
 }
 

@@ -49,17 +49,38 @@ pub struct W1 {
 impl Default for W1 {
     fn default() -> W1 {
         let (mut rng, mut params) = (rng(), Params::new());
-        let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+        let net = (
+            Linear::new(&mut params, 4, 8, &mut rng),
+            ReLU,
+            Linear::new(&mut params, 8, 1, &mut rng),
+        );
         let (x, y) = (data(&mut rng, (2, 4)), data(&mut rng, (2, 1)));
-        W1 { setup: Setup { net, params, tape: Tape::new(), opt: SGD::new(0.01) }, x, y }
+        W1 {
+            setup: Setup {
+                net,
+                params,
+                tape: Tape::new(),
+                opt: SGD::new(0.01),
+            },
+            x,
+            y,
+        }
     }
 }
 
 impl Work for W1 {
     fn step(&mut self) -> Result<f32, Error> {
-        let Setup { net, params, tape, opt } = &mut self.setup;
+        let Setup {
+            net,
+            params,
+            tape,
+            opt,
+        } = &mut self.setup;
         let g = tape.record(params);
-        let loss = net.forward(g.input(&self.x)).mse_loss(g.input(&self.y)).backward()?;
+        let loss = net
+            .forward(g.input(&self.x))
+            .mse_loss(g.input(&self.y))
+            .backward()?;
         opt.step(params)?;
         params.zero_grad();
         Ok(loss)
@@ -77,20 +98,43 @@ impl Default for W2 {
     fn default() -> W2 {
         let (mut rng, mut params) = (rng(), Params::new());
         let mut linear = |from, to| Linear::new(&mut params, from, to, &mut rng);
-        let net = (linear(784, 512), ReLU, linear(512, 512), ReLU, linear(512, 10));
+        let net = (
+            linear(784, 512),
+            ReLU,
+            linear(512, 512),
+            ReLU,
+            linear(512, 10),
+        );
         let mut rng = self::rng();
         let x = data(&mut rng, (128, 784));
         let y = (0..128).map(|_| rng.random_range(0..10)).collect();
-        W2 { setup: Setup { net, params, tape: Tape::new(), opt: Adam::new(1e-5) }, x, y }
+        W2 {
+            setup: Setup {
+                net,
+                params,
+                tape: Tape::new(),
+                opt: Adam::new(1e-5),
+            },
+            x,
+            y,
+        }
     }
 }
 
 impl Work for W2 {
     fn step(&mut self) -> Result<f32, Error> {
-        let Setup { net, params, tape, opt } = &mut self.setup;
+        let Setup {
+            net,
+            params,
+            tape,
+            opt,
+        } = &mut self.setup;
         let g = tape.record(params);
         let targets = g.indices((&self.y[..], [128]));
-        let loss = net.forward(g.input(&self.x)).cross_entropy(targets).backward()?;
+        let loss = net
+            .forward(g.input(&self.x))
+            .cross_entropy(targets)
+            .backward()?;
         opt.step(params)?;
         params.zero_grad();
         Ok(loss)
@@ -116,7 +160,16 @@ impl W3 {
         let net = GPT::new(&mut params, &GptConfig::default(), &mut rng)?;
         let mut tokens = || (0..12 * 64).map(|_| rng.random_range(0..65)).collect();
         let (x, y) = (tokens(), tokens());
-        Ok(W3 { setup: Setup { net, params, tape: Tape::new(), opt: AdamW::new(1e-5) }, x, y })
+        Ok(W3 {
+            setup: Setup {
+                net,
+                params,
+                tape: Tape::new(),
+                opt: AdamW::new(1e-5),
+            },
+            x,
+            y,
+        })
     }
 
     /// Parameters of the net, ties counted once.
@@ -127,9 +180,17 @@ impl W3 {
 
 impl Work for W3 {
     fn step(&mut self) -> Result<f32, Error> {
-        let Setup { net, params, tape, opt } = &mut self.setup;
+        let Setup {
+            net,
+            params,
+            tape,
+            opt,
+        } = &mut self.setup;
         let g = tape.record(params);
-        let (x, y) = (g.indices((&self.x[..], Self::SHAPE)), g.indices((&self.y[..], Self::SHAPE)));
+        let (x, y) = (
+            g.indices((&self.x[..], Self::SHAPE)),
+            g.indices((&self.y[..], Self::SHAPE)),
+        );
         let loss = net.loss(x, y).backward()?;
         opt.step(params)?;
         params.zero_grad();

@@ -12,13 +12,22 @@ fn the_first_error_is_the_one_reported() {
     let mut tape = Tape::new();
     let g = tape.eval(&params);
     let line = line!() + 1;
-    let bad = g.input(&array![[1.0, 2.0]]).matmul(g.input(&array![[1.0, 2.0]]));
+    let bad = g
+        .input(&array![[1.0, 2.0]])
+        .matmul(g.input(&array![[1.0, 2.0]]));
     let later = (bad.relu() + g.input(&[1.0])).sum().matmul(bad);
     let error = later.item().unwrap_err();
     assert_eq!(error.op(), "matmul");
     assert_eq!(error.location().line(), line);
     assert!(error.location().file().ends_with("bad_input.rs"));
-    assert_eq!(error.shapes().iter().map(|s| s.to_string()).collect::<Vec<_>>(), ["[1, 2]", "[1, 2]"]);
+    assert_eq!(
+        error
+            .shapes()
+            .iter()
+            .map(|s| s.to_string())
+            .collect::<Vec<_>>(),
+        ["[1, 2]", "[1, 2]"]
+    );
     assert!(error.to_string().contains("expected 2"), "{error}");
     // A healthy neighbour.
     assert_eq!(g.input(&[1.0, 2.0]).sum().item().unwrap(), 3.0);
@@ -47,9 +56,18 @@ fn backward_says_why_not() {
     let w = params.insert(&array![1.0, 2.0]).unwrap();
     let mut tape = Tape::new();
     let problem = |result: Result<f32, tiegrad::autodiff::Error>| result.unwrap_err().problem();
-    assert_eq!(problem(tape.record(&mut params).param(w).backward()), Problem::NotScalar);
-    assert_eq!(problem(tape.record(&mut params).input(&[1.0]).backward()), Problem::NoGradient);
-    assert_eq!(problem(tape.eval(&params).param(w).sum().backward()), Problem::NoGradient);
+    assert_eq!(
+        problem(tape.record(&mut params).param(w).backward()),
+        Problem::NotScalar
+    );
+    assert_eq!(
+        problem(tape.record(&mut params).input(&[1.0]).backward()),
+        Problem::NoGradient
+    );
+    assert_eq!(
+        problem(tape.eval(&params).param(w).sum().backward()),
+        Problem::NoGradient
+    );
 }
 
 #[test]
@@ -64,7 +82,10 @@ fn stale_and_foreign_ids_say_what_they_were() {
     let g = tape.record(&mut params);
     let stale = g.param(gone).sum().item().unwrap_err();
     assert_eq!(stale.params(), [gone]);
-    assert!(stale.to_string().contains("[1, 3]") && stale.to_string().contains("bad_input.rs"), "{stale}");
+    assert!(
+        stale.to_string().contains("[1, 3]") && stale.to_string().contains("bad_input.rs"),
+        "{stale}"
+    );
     let foreign_error = g.param(foreign).sum().item().unwrap_err();
     assert_eq!(foreign_error.problem(), Problem::Parameter);
     assert!(foreign_error.arena().is_some());
@@ -75,7 +96,10 @@ fn stale_and_foreign_ids_say_what_they_were() {
 fn vars_of_two_graphs_do_not_mix() {
     let params = Params::<f32>::new();
     let (mut first, mut second) = (Tape::new(), Tape::new());
-    let (a, b) = (first.eval(&params).input(&[1.0]), second.eval(&params).input(&[2.0]));
+    let (a, b) = (
+        first.eval(&params).input(&[1.0]),
+        second.eval(&params).input(&[2.0]),
+    );
     assert_eq!((a + b).item().unwrap_err().problem(), Problem::TwoGraphs);
     assert_eq!((a + a).item().unwrap(), 2.0);
 }
@@ -87,11 +111,26 @@ fn indices_out_of_range() {
     let g = tape.eval(&params);
     let table = g.full([3, 2], 1.0);
     assert_eq!(
-        table.embedding(g.indices(&[0_u32, 3])).sum().item().unwrap_err().problem(),
+        table
+            .embedding(g.indices(&[0_u32, 3]))
+            .sum()
+            .item()
+            .unwrap_err()
+            .problem(),
         Problem::Index { index: 3, size: 3 }
     );
-    assert!(table.cross_entropy(g.indices(&[0_i64, -1, 1])).item().is_err());
-    assert!(table.cross_entropy(g.indices(&[0_u32, 5, 1])).item().is_err());
+    assert!(
+        table
+            .cross_entropy(g.indices(&[0_i64, -1, 1]))
+            .item()
+            .is_err()
+    );
+    assert!(
+        table
+            .cross_entropy(g.indices(&[0_u32, 5, 1]))
+            .item()
+            .is_err()
+    );
     assert!(table.embedding(table).item().is_err());
     assert!((g.indices(&[1_u32]) + g.input(&[1.0])).item().is_err());
     assert!(g.indices(&[1_u32]).value().is_err());
@@ -100,17 +139,37 @@ fn indices_out_of_range() {
 #[test]
 fn nan_and_infinity_pass_through() {
     let mut params = Params::<f32>::new();
-    let w = params.insert(&array![f32::NAN, f32::INFINITY, 0.0]).unwrap();
+    let w = params
+        .insert(&array![f32::NAN, f32::INFINITY, 0.0])
+        .unwrap();
     let mut tape = Tape::new();
-    let loss = tape.record(&mut params).param(w).relu().square().sum().backward().unwrap();
+    let loss = tape
+        .record(&mut params)
+        .param(w)
+        .relu()
+        .square()
+        .sum()
+        .backward()
+        .unwrap();
     assert!(loss.is_nan());
     let g = tape.eval(&params);
     let nan = g.input(&[f32::NAN]);
-    for y in [nan.relu(), nan.gelu(), nan.tanh(), nan.sigmoid(), nan.exp(), nan.log(), nan.maximum(g.scalar(1.0)), nan.max()] {
+    for y in [
+        nan.relu(),
+        nan.gelu(),
+        nan.tanh(),
+        nan.sigmoid(),
+        nan.exp(),
+        nan.log(),
+        nan.maximum(g.scalar(1.0)),
+        nan.max(),
+    ] {
         assert!(y.sum().item().unwrap().is_nan(), "{y:?}");
     }
     // 0 · ∞ is NaN in a product too: nothing is skipped.
-    let product = g.input(&array![[0.0, 1.0]]).matmul(g.input(&array![[f32::INFINITY], [1.0]]));
+    let product = g
+        .input(&array![[0.0, 1.0]])
+        .matmul(g.input(&array![[f32::INFINITY], [1.0]]));
     assert!(product.item().unwrap().is_nan());
 }
 
@@ -130,7 +189,11 @@ fn no_op_panics_whatever_it_is_given() {
             let rank = rng.random_range(0..5);
             let shape: Vec<usize> = (0..rank).map(|_| rng.random_range(0..4)).collect();
             let x = Array::from_shape_simple_fn(IxDyn(&shape), || {
-                if rng.random_range(0..40) == 0 { f64::NAN } else { rng.random_range(-2.0..2.0) }
+                if rng.random_range(0..40) == 0 {
+                    f64::NAN
+                } else {
+                    rng.random_range(-2.0..2.0)
+                }
             });
             (rng.random_range(0..12), x)
         };
@@ -145,7 +208,7 @@ fn no_op_panics_whatever_it_is_given() {
             }
         };
         let (a, b, c) = (var(), var(), var());
-        let axis = rng.random_range(-6..6);
+        let axis = rng.random_range(-6..6_i64) as isize;
         let (i, j) = (rng.random_range(0..5), rng.random_range(0..5));
         let y = match rng.random_range(0..36) {
             0 => a + b,
@@ -194,5 +257,8 @@ fn no_op_panics_whatever_it_is_given() {
         }
         let _ = format!("{y:?}");
     }
-    assert!(answers > 300 && errors > 300, "{answers} answers, {errors} errors: the draw is lopsided");
+    assert!(
+        answers > 300 && errors > 300,
+        "{answers} answers, {errors} errors: the draw is lopsided"
+    );
 }

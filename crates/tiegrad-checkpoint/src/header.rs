@@ -157,7 +157,9 @@ impl<'de> Deserialize<'de> for TensorInfo {
                         "dtype" => {
                             let name = map.next_value::<String>()?;
                             let known = Dtype::of(&name);
-                            let known = known.ok_or_else(|| A::Error::custom(format!("unknown dtype {name:?}")))?;
+                            let known = known.ok_or_else(|| {
+                                A::Error::custom(format!("unknown dtype {name:?}"))
+                            })?;
                             dtype.replace(known).is_some()
                         }
                         "shape" => shape.replace(map.next_value()?).is_some(),

@@ -1,5 +1,7 @@
 //! Layers: one network object under every scalar, equal results however a net is put together, errors with their places.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::prelude::*;
@@ -231,21 +233,17 @@ fn linears_from_ids_are_checked() {
 
 #[test]
 fn declared_where_the_user_wrote_it() {
+    let config = GptConfig {
+        n_layer: 1,
+        ..GptConfig::default()
+    };
     let mut params = Params::<f32>::new();
     let line = line!() + 1;
     let layer = Linear::new(&mut params, 2, 2, &mut rng());
     let built = Linear::with(2, 2).build(&mut params, &mut rng()).unwrap();
-    let norm = LayerNorm::new(&mut params, 2).unwrap();
+    let norm = LayerNorm::new(&mut params, 2);
     let table = Embedding::new(&mut params, 2, 2, &mut rng());
-    let gpt = GPT::new(
-        &mut params,
-        &GptConfig {
-            n_layer: 1,
-            ..GptConfig::default()
-        },
-        &mut rng(),
-    )
-    .unwrap();
+    let gpt = GPT::new(&mut params, &config, &mut rng()).unwrap();
     let copy = layer.duplicate(&mut params).unwrap();
     let ids = [
         layer.weight,
@@ -264,7 +262,7 @@ fn declared_where_the_user_wrote_it() {
 fn layer_norm_without_parameters_keeps_its_shape() {
     let mut params = Params::<f64>::new();
     let plain = LayerNorm::with(&mut params, [2, 3], 1e-5, false, false).unwrap();
-    let affine = LayerNorm::new(&mut params, [2, 3]).unwrap();
+    let affine = LayerNorm::new(&mut params, [2, 3]);
     assert_eq!(
         plain.to_string(),
         "LayerNorm((2, 3), eps=1e-05, elementwise_affine=False)"

@@ -1,5 +1,7 @@
 //! The tree: prints in PyTorch's layout, pictures, names, look-up, selection.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::time::Instant;
 
 use rand::SeedableRng;

@@ -1,7 +1,7 @@
-//! The other side of the coin: after the last use of the graph no block and no `drop` is needed.
+//! After the last use of the graph the values may change: no block, no `drop`.
 use tiegrad::prelude::*;
 
-fn main() {
+pub(crate) fn main() {
     let mut params = Params::<f32>::new();
     let w = params.insert(&ndarray::array![1.0_f32]).unwrap();
     let mut tape = Tape::new();

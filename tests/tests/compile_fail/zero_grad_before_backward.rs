@@ -1,0 +1,10 @@
+use tiegrad::prelude::*;
+
+fn main() {
+    let mut params = Params::<f32>::new();
+    let w = params.insert(&ndarray::array![1.0_f32]).unwrap();
+    let mut tape = Tape::new();
+    let loss = tape.record(&mut params).param(w).square().sum();
+    params.zero_grad();
+    loss.backward().unwrap();
+}
