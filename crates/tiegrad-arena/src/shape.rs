@@ -87,7 +87,11 @@ impl Shape {
         let len = (self.len / old).checked_mul(size)?;
         self.len = len;
         // With a zero elsewhere the product of the rest is not at hand.
-        if len == 0 || len > isize::MAX as usize { Self::new(self.dims()).ok() } else { Some(self) }
+        if len == 0 || len > isize::MAX as usize {
+            Self::new(self.dims()).ok()
+        } else {
+            Some(self)
+        }
     }
 
     /// The same dimensions with two axes exchanged; `None` where there is no such axis.

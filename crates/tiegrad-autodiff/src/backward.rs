@@ -13,7 +13,10 @@ pub(crate) fn walk<'t, T: Scalar>(result: &'t Node<'t, T>) {
         if let Kind::Op(op) = node.kind
             && let Some(grad) = node.grad.take()
         {
-            op.run(&Backward { node, dy: &grad.data[..node.shape.len()] });
+            op.run(&Backward {
+                node,
+                dy: &grad.data[..node.shape.len()],
+            });
             node.core.recycle(grad);
         }
         next = node.prev;

@@ -119,47 +119,99 @@ impl fmt::Display for Problem {
         match *self {
             Problem::Broadcast => write!(f, "the shapes do not broadcast"),
             Problem::ShapesDiffer => write!(f, "the shapes differ"),
-            Problem::Dim { what, expected, found } => write!(f, "{what} is {found}, expected {expected}"),
-            Problem::Rank { what, least, most, found } if least == most => {
+            Problem::Dim {
+                what,
+                expected,
+                found,
+            } => write!(f, "{what} is {found}, expected {expected}"),
+            Problem::Rank {
+                what,
+                least,
+                most,
+                found,
+            } if least == most => {
                 write!(f, "{what} has {found} dimensions, expected {least}")
             }
-            Problem::Rank { what, least, most, found } => {
-                write!(f, "{what} has {found} dimensions, expected {least} to {most}")
+            Problem::Rank {
+                what,
+                least,
+                most,
+                found,
+            } => {
+                write!(
+                    f,
+                    "{what} has {found} dimensions, expected {least} to {most}"
+                )
             }
             Problem::Axis { axis, rank } => {
-                write!(f, "axis {axis} is not one of {rank} dimensions, or is named twice")
+                write!(
+                    f,
+                    "axis {axis} is not one of {rank} dimensions, or is named twice"
+                )
             }
             Problem::Range { start, end, size } => {
-                write!(f, "the range {start}..{end} does not lie in a dimension of size {size}")
+                write!(
+                    f,
+                    "the range {start}..{end} does not lie in a dimension of size {size}"
+                )
             }
-            Problem::Index { index: usize::MAX, size } => {
-                write!(f, "an index is negative or does not fit 32 bits, there are {size}")
+            Problem::Index {
+                index: usize::MAX,
+                size,
+            } => {
+                write!(
+                    f,
+                    "an index is negative or does not fit 32 bits, there are {size}"
+                )
             }
-            Problem::Index { index, size } => write!(f, "index {index} is out of range, there are {size}"),
+            Problem::Index { index, size } => {
+                write!(f, "index {index} is out of range, there are {size}")
+            }
             Problem::Numel { from, to } => write!(f, "{from} elements cannot take a shape of {to}"),
-            Problem::BadShape => write!(f, "a shape has at most 8 dimensions and as many elements as fit an address"),
+            Problem::BadShape => write!(
+                f,
+                "a shape has at most 8 dimensions and as many elements as fit an address"
+            ),
             Problem::Length { expected, found } => {
-                write!(f, "the data has {found} elements, its shape says {expected}")
+                write!(
+                    f,
+                    "the data has {found} elements, its shape says {expected}"
+                )
             }
             Problem::Empty => write!(f, "there is no such value over no elements"),
             Problem::Setting { what, value } => write!(f, "{what}, got {value}"),
             Problem::ExpectedIndices { operand } => {
-                write!(f, "operand {operand} should be indices (g.indices(..)), not values")
+                write!(
+                    f,
+                    "operand {operand} should be indices (g.indices(..)), not values"
+                )
             }
             Problem::ExpectedValues { operand } => {
-                write!(f, "operand {operand} should be values, not indices (g.indices(..))")
+                write!(
+                    f,
+                    "operand {operand} should be values, not indices (g.indices(..))"
+                )
             }
-            Problem::TwoGraphs => write!(f, "the operands belong to different graphs; bring the other value in with g.input(..)"),
+            Problem::TwoGraphs => write!(
+                f,
+                "the operands belong to different graphs; bring the other value in with g.input(..)"
+            ),
             Problem::Parameter => write!(f, "the parameter is not there"),
             Problem::NotScalar => {
-                write!(f, "backward starts from one number; reduce first (sum, mean), or use backward_with(cotangent)")
+                write!(
+                    f,
+                    "backward starts from one number; reduce first (sum, mean), or use backward_with(cotangent)"
+                )
             }
             Problem::NotOneElement => write!(f, "item() reads one number; use value() for more"),
             Problem::NoGradient => write!(
                 f,
                 "the result depends on no parameter or leaf that requires a gradient, or the pass records none (tape.eval)"
             ),
-            Problem::TooLate => write!(f, "this must be said before the graph's first parameter or op"),
+            Problem::TooLate => write!(
+                f,
+                "this must be said before the graph's first parameter or op"
+            ),
             Problem::Custom(text) => write!(f, "{text}"),
         }
     }
@@ -251,7 +303,14 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { op, problem, shapes, params, location, arena } = &*self.0;
+        let Inner {
+            op,
+            problem,
+            shapes,
+            params,
+            location,
+            arena,
+        } = &*self.0;
         write!(f, "{op}(")?;
         for (i, shape) in shapes.iter().enumerate() {
             write!(f, "{}{shape}", if i == 0 { "" } else { ", " })?;
@@ -267,7 +326,13 @@ impl fmt::Display for Error {
                 write!(f, " {id}")?;
             }
         }
-        write!(f, "; at {}:{}:{}", location.file(), location.line(), location.column())
+        write!(
+            f,
+            "; at {}:{}:{}",
+            location.file(),
+            location.line(),
+            location.column()
+        )
     }
 }
 

@@ -1,19 +1,15 @@
-//! [`Graph`]: one recording. Where data and parameters become Vars, and where an op is put on the tape.
+//! [`Graph`]: one recording, where data and parameters become Vars.
 
-use std::cell::{Cell, RefCell};
 use std::panic::Location;
 
-use bumpalo::Bump;
 use ndarray::{ArrayView, Dimension};
-use tiegrad_arena::{Grads, IntoShape, ParamId, Selection, Shape, Values};
+use tiegrad_arena::{IntoShape, ParamId, Selection, Shape};
 use tiegrad_kernels::Scalar;
 
-use crate::error::{Error, ErrorRecord, Problem};
+use crate::error::{ErrorRecord, Problem};
 use crate::input::{Indices, Input};
-use crate::memory::NumberArena;
-use crate::node::{GradBuf, Kind, Node, Strides, ViewOf, is_row_major};
-use crate::op::{ArgKind, Forward, Op};
-use crate::ops::Contiguous;
+use crate::node::Kind;
+use crate::recording::{Core, Only};
 use crate::tape::RngState;
 use crate::var::Var;
 
@@ -34,7 +30,7 @@ use crate::var::Var;
 /// # Ok::<(), tiegrad_autodiff::Error>(())
 /// ```
 pub struct Graph<'t, T: Scalar> {
-    core: &'t Core<'t, T>,
+    pub(crate) core: &'t Core<'t, T>,
 }
 
 impl<T: Scalar> Clone for Graph<'_, T> {
@@ -45,171 +41,6 @@ impl<T: Scalar> Clone for Graph<'_, T> {
 }
 
 impl<T: Scalar> Copy for Graph<'_, T> {}
-
-/// Which parameters get gradients.
-#[derive(Clone, Copy)]
-enum Only<'t> {
-    All,
-    These(&'t Selection),
-    /// Said too late: every parameter from then on is this error.
-    Late(&'t ErrorRecord<'t>),
-}
-
-/// What all nodes of a recording share. It lies on the tape and has no destructor.
-pub(crate) struct Core<'t, T: Scalar> {
-    records: &'t Bump,
-    numbers: &'t NumberArena,
-    pub(crate) values: &'t Values<T>,
-    pub(crate) grads: Option<RefCell<&'t mut Grads<T>>>,
-    only: Cell<Only<'t>>,
-    pub(crate) last: Cell<Option<&'t Node<'t, T>>>,
-    pub(crate) free: Cell<Option<&'t mut GradBuf<'t, T>>>,
-    training: Cell<bool>,
-    rng: RngState,
-    dropouts: Cell<u32>,
-    copies: Cell<usize>,
-}
-
-impl<'t, T: Scalar> Core<'t, T> {
-    #[inline]
-    pub(crate) fn new(
-        records: &'t Bump,
-        numbers: &'t NumberArena,
-        values: &'t Values<T>,
-        grads: Option<&'t mut Grads<T>>,
-        rng: RngState,
-    ) -> Core<'t, T> {
-        Core {
-            records,
-            numbers,
-            values,
-            training: Cell::new(grads.is_some()),
-            grads: grads.map(RefCell::new),
-            only: Cell::new(Only::All),
-            last: Cell::new(None),
-            free: Cell::new(None),
-            rng,
-            dropouts: Cell::new(0),
-            copies: Cell::new(0),
-        }
-    }
-
-    /// A gradient buffer of at least `len` numbers, arbitrary content: a free one that fits without much waste, or a new one.
-    pub(crate) fn buffer(&self, len: usize) -> &'t mut GradBuf<'t, T> {
-        let mut skipped = None;
-        let mut list = self.free.take();
-        let mut found = None;
-        while let Some(buffer) = list {
-            list = buffer.next.take();
-            if found.is_none() && buffer.data.len() >= len && buffer.data.len() / 2 <= len {
-                found = Some(buffer);
-            } else {
-                buffer.next = skipped;
-                skipped = Some(buffer);
-            }
-            if found.is_some() && skipped.is_none() {
-                // The first one fits: the rest of the list can stay as it is.
-                skipped = list.take();
-            }
-        }
-        self.free.set(skipped);
-        found.unwrap_or_else(|| self.records.alloc(GradBuf { data: self.numbers.scalars(len), next: None }))
-    }
-
-    /// Gives a gradient buffer back for the next one who asks.
-    #[inline]
-    pub(crate) fn recycle(&self, buffer: &'t mut GradBuf<'t, T>) {
-        buffer.next = self.free.take();
-        self.free.set(Some(buffer));
-    }
-
-    /// Makes a node without operands at the end of the list.
-    #[inline]
-    fn push(
-        &'t self,
-        kind: Kind<'t, T>,
-        shape: &'t Shape,
-        value: &'t [T],
-        needs_grad: bool,
-        location: &'static Location<'static>,
-    ) -> Var<'t, T> {
-        self.push_op(kind, shape, &[], (value, &[]), needs_grad, location)
-    }
-
-    /// Makes a node at the end of the list, in place.
-    #[inline]
-    fn push_op(
-        &'t self,
-        kind: Kind<'t, T>,
-        shape: &'t Shape,
-        args: &'t [&'t Node<'t, T>],
-        (value, saved): (&'t [T], &'t [T]),
-        needs_grad: bool,
-        location: &'static Location<'static>,
-    ) -> Var<'t, T> {
-        let (prev, grad) = (self.last.get(), Cell::new(None));
-        let node: &'t Node<'t, T> = self.records.alloc_with(move || Node {
-            core: self,
-            prev,
-            kind,
-            args,
-            value,
-            saved,
-            grad,
-            shape,
-            needs_grad,
-            location,
-        });
-        self.last.set(Some(node));
-        Var::new(node)
-    }
-
-    #[inline]
-    fn keep_shape(&'t self, shape: Shape) -> &'t Shape {
-        self.records.alloc_with(move || shape)
-    }
-
-    /// A Var that stands for a failed op.
-    #[cold]
-    pub(crate) fn poison(
-        &'t self,
-        op: &'static str,
-        problem: Problem,
-        args: &[&'t Node<'t, T>],
-        location: &'static Location<'static>,
-    ) -> Var<'t, T> {
-        let shapes = self.records.alloc_slice_fill_iter(args.iter().map(|arg| *arg.shape));
-        let count = args.iter().filter_map(|arg| param_of(arg)).count();
-        let mut ids = args.iter().filter_map(|arg| param_of(arg));
-        let params = self.records.alloc_slice_fill_with(count, |_| ids.next().unwrap_or(ParamId::DEAD));
-        self.poison_with(ErrorRecord { op, problem, shapes, params, location })
-    }
-
-    #[cold]
-    fn poison_with(&'t self, record: ErrorRecord<'t>) -> Var<'t, T> {
-        let record: &'t ErrorRecord<'t> = self.records.alloc(record);
-        self.push(Kind::Poison(record), &Shape::SCALAR, &[], false, record.location)
-    }
-
-    /// The error that a poisoned node stands for.
-    #[cold]
-    pub(crate) fn error(&self, record: &ErrorRecord<'_>) -> Error {
-        let arena = match (record.problem, record.params) {
-            (Problem::Parameter, [id]) => self.values.slot(*id).err(),
-            _ => None,
-        };
-        Error::new(record, arena)
-    }
-}
-
-/// The parameter that a node is, or looks at.
-fn param_of<T: Scalar>(node: &Node<'_, T>) -> Option<ParamId> {
-    match node.kind {
-        Kind::Param { id, .. } => Some(id),
-        Kind::View(view) => param_of(view.base),
-        _ => None,
-    }
-}
 
 impl<'t, T: Scalar> Graph<'t, T> {
     #[inline]
@@ -247,7 +78,13 @@ impl<'t, T: Scalar> Graph<'t, T> {
     #[inline]
     pub fn leaf(self, data: impl Input<T>) -> Var<'t, T> {
         let records = self.core.grads.is_some();
-        self.copy_in(data, if records { Kind::Leaf } else { Kind::Input }, records, "leaf", Location::caller())
+        self.copy_in(
+            data,
+            if records { Kind::Leaf } else { Kind::Input },
+            records,
+            "leaf",
+            Location::caller(),
+        )
     }
 
     #[inline]
@@ -267,7 +104,10 @@ impl<'t, T: Scalar> Graph<'t, T> {
         match data.dense() {
             Some(slice) if slice.len() == copy.len() => copy.copy_from_slice(slice),
             Some(slice) => {
-                let problem = Problem::Length { expected: copy.len(), found: slice.len() };
+                let problem = Problem::Length {
+                    expected: copy.len(),
+                    found: slice.len(),
+                };
                 return core.poison(name, problem, &[], location);
             }
             None => data.copy_to(copy),
@@ -314,7 +154,13 @@ impl<'t, T: Scalar> Graph<'t, T> {
         };
         let numbers = core.numbers.scalars(shape.len());
         numbers.fill(value);
-        core.push(Kind::Input, core.keep_shape(shape), numbers, false, Location::caller())
+        core.push(
+            Kind::Input,
+            core.keep_shape(shape),
+            numbers,
+            false,
+            Location::caller(),
+        )
     }
 
     /// A constant number, of rank 0.
@@ -350,10 +196,19 @@ impl<'t, T: Scalar> Graph<'t, T> {
         let copy = core.numbers.indices(shape.len());
         copy.fill(0);
         if !data.copy_to(copy) {
-            let problem = Problem::Index { index: usize::MAX, size: 1 << 32 };
+            let problem = Problem::Index {
+                index: usize::MAX,
+                size: 1 << 32,
+            };
             return core.poison("indices", problem, &[], location);
         }
-        core.push(Kind::Indices(copy), core.keep_shape(shape), &[], false, location)
+        core.push(
+            Kind::Indices(copy),
+            core.keep_shape(shape),
+            &[],
+            false,
+            location,
+        )
     }
 
     /// A parameter as a Var: a look-up and a small record, nothing is copied. Using one id twice is a tie; the uses' gradients sum
@@ -376,7 +231,9 @@ impl<'t, T: Scalar> Graph<'t, T> {
     pub fn param(self, id: ParamId) -> Var<'t, T> {
         let core = self.core;
         let location = Location::caller();
-        let Ok(slot) = core.values.slot(id) else { return self.missing(id, location) };
+        let Ok(slot) = core.values.slot(id) else {
+            return self.missing(id, location);
+        };
         let selected = match core.only.get() {
             Only::All => true,
             Only::These(selection) => selection.contains(id),
@@ -384,14 +241,29 @@ impl<'t, T: Scalar> Graph<'t, T> {
         };
         let needs_grad = selected && slot.requires_grad && core.grads.is_some();
         let value = &core.values.slab()[slot.offset..slot.offset + slot.shape.len()];
-        core.push(Kind::Param { id, offset: slot.offset }, &slot.shape, value, needs_grad, location)
+        core.push(
+            Kind::Param {
+                id,
+                offset: slot.offset,
+            },
+            &slot.shape,
+            value,
+            needs_grad,
+            location,
+        )
     }
 
     #[cold]
     fn missing(self, id: ParamId, location: &'static Location<'static>) -> Var<'t, T> {
         let core = self.core;
         let params = core.records.alloc_slice_copy(&[id]);
-        core.poison_with(ErrorRecord { op: "param", problem: Problem::Parameter, shapes: &[], params, location })
+        core.poison_with(ErrorRecord {
+            op: "param",
+            problem: Problem::Parameter,
+            shapes: &[],
+            params,
+            location,
+        })
     }
 
     /// Gives gradients only to the parameters of `selection` (one side of a GAN, the head of a pre-trained net). Said before the first
@@ -416,7 +288,13 @@ impl<'t, T: Scalar> Graph<'t, T> {
             Only::These(selection)
         } else {
             let location = Location::caller();
-            let record = ErrorRecord { op: "only", problem: Problem::TooLate, shapes: &[], params: &[], location };
+            let record = ErrorRecord {
+                op: "only",
+                problem: Problem::TooLate,
+                shapes: &[],
+                params: &[],
+                location,
+            };
             Only::Late(core.records.alloc(record))
         });
         self
@@ -477,157 +355,6 @@ impl<'t, T: Scalar> Graph<'t, T> {
         let number = self.core.dropouts.get();
         self.core.dropouts.set(number + 1);
         (self.core.rng, number)
-    }
-
-    /// Computes an op and puts it on the tape. All methods of Var come here; a user's own op is applied by it too.
-    ///
-    /// ```
-    /// # use tiegrad_arena::Params; use tiegrad_autodiff::{Tape, ops};
-    /// # let params = Params::<f32>::new(); let mut tape = Tape::new(); let g = tape.eval(&params);
-    /// let x = g.input(&[-1.0, 2.0]);
-    /// assert_eq!(g.apply(ops::Relu, &[x]).sum().item()?, 2.0);
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
-    /// ```
-    #[track_caller]
-    #[inline]
-    pub fn apply<O: Op>(self, op: O, args: &[Var<'t, T>]) -> Var<'t, T> {
-        self.apply_at(op, args, Location::caller())
-    }
-
-    pub(crate) fn apply_at<O: Op>(
-        self,
-        op: O,
-        args: &[Var<'t, T>],
-        location: &'static Location<'static>,
-    ) -> Var<'t, T> {
-        let args = self.core.records.alloc_slice_fill_iter(args.iter().map(|arg| arg.node()));
-        self.apply_nodes(op, args, location)
-    }
-
-    /// [`apply`](Graph::apply) to what `f` makes of each operand.
-    #[track_caller]
-    pub(crate) fn apply_each<O: Op>(
-        self,
-        op: O,
-        args: &[Var<'t, T>],
-        mut f: impl FnMut(Var<'t, T>) -> Var<'t, T>,
-    ) -> Var<'t, T> {
-        let args = self.core.records.alloc_slice_fill_iter(args.iter().map(|&arg| f(arg).node()));
-        self.apply_nodes(op, args, Location::caller())
-    }
-
-    fn apply_nodes<O: Op>(
-        self,
-        op: O,
-        args: &'t mut [&'t Node<'t, T>],
-        location: &'static Location<'static>,
-    ) -> Var<'t, T> {
-        let core = self.core;
-        for i in 0..args.len() {
-            if let Err(poisoned) = self.admit(O::NAME, op.kind(i), args, i, location) {
-                return poisoned;
-            }
-        }
-        let args: &'t [&'t Node<'t, T>] = args;
-
-        let mut inline = [&Shape::SCALAR; 4];
-        let spilled;
-        let shapes: &[&Shape] = match inline.get_mut(..args.len()) {
-            Some(shapes) => {
-                shapes.iter_mut().zip(args).for_each(|(shape, arg)| *shape = arg.shape);
-                shapes
-            }
-            None => {
-                spilled = &*core.records.alloc_slice_fill_iter(args.iter().map(|arg| arg.shape));
-                spilled
-            }
-        };
-        let shape = match op.shape(shapes) {
-            Ok(shape) => core.keep_shape(shape),
-            Err(problem) => return core.poison(O::NAME, problem, args, location),
-        };
-        let needs_grad = args.iter().any(|arg| arg.needs_grad);
-        let out = core.numbers.scalars(shape.len());
-        let saved = core.numbers.scalars(op.saved(shapes, shape));
-        if let Err(problem) = op.forward(&mut Forward { args, shape, out, saved }) {
-            return core.poison(O::NAME, problem, args, location);
-        }
-        let kind = if needs_grad { Kind::Op(core.records.alloc(op)) } else { Kind::Input };
-        core.push_op(kind, shape, args, (out, saved), needs_grad, location)
-    }
-
-    /// Makes operand `i` what the op wants, or says why it cannot be. The first poisoned operand's poison is handed on.
-    #[inline]
-    fn admit(
-        self,
-        name: &'static str,
-        kind: ArgKind,
-        args: &mut [&'t Node<'t, T>],
-        i: usize,
-        location: &'static Location<'static>,
-    ) -> Result<(), Var<'t, T>> {
-        let node = args[i];
-        match (&node.kind, kind) {
-            (Kind::Input | Kind::Leaf | Kind::Param { .. } | Kind::Op(_), ArgKind::Dense | ArgKind::Strided)
-            | (Kind::View(_), ArgKind::Strided)
-            | (Kind::Indices(_), ArgKind::Indices)
-                if std::ptr::eq(node.core, self.core) => {}
-            (Kind::View(_), ArgKind::Dense) if std::ptr::eq(node.core, self.core) => {
-                if !node.is_contiguous() {
-                    self.core.copies.set(self.core.copies.get() + 1);
-                    args[i] = self.apply_at(Contiguous, &[Var::new(node)], location).node();
-                }
-            }
-            _ => return Err(self.refuse(name, kind, args, i, location)),
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn refuse(
-        self,
-        name: &'static str,
-        kind: ArgKind,
-        args: &[&'t Node<'t, T>],
-        i: usize,
-        location: &'static Location<'static>,
-    ) -> Var<'t, T> {
-        let problem = match &args[i].kind {
-            Kind::Poison(_) => return Var::new(args[i]),
-            _ if !std::ptr::eq(args[i].core, self.core) => Problem::TwoGraphs,
-            Kind::Indices(_) => Problem::ExpectedValues { operand: i },
-            _ => {
-                debug_assert_eq!(kind, ArgKind::Indices);
-                Problem::ExpectedIndices { operand: i }
-            }
-        };
-        self.core.poison(name, problem, args, location)
-    }
-
-    /// Another look at a node's numbers: a node without numbers of its own.
-    #[inline]
-    pub(crate) fn view(
-        self,
-        node: &'t Node<'t, T>,
-        shape: Shape,
-        strides: Strides,
-        start: usize,
-        location: &'static Location<'static>,
-    ) -> Var<'t, T> {
-        let core = self.core;
-        let (base, offset) = match node.kind {
-            Kind::View(view) => (view.base, view.offset + start),
-            _ => (node, start),
-        };
-        let value = if shape.is_empty() {
-            &[]
-        } else {
-            let last: usize = shape.iter().zip(&strides).map(|(n, stride)| (n - 1) * stride).sum();
-            &base.value[offset..offset + last + 1]
-        };
-        let (whole, dense) = (shape.len() == base.shape.len(), is_row_major(&shape, &strides));
-        let view = core.records.alloc_with(move || ViewOf { base, offset, strides, whole, dense });
-        core.push(Kind::View(view), core.keep_shape(shape), value, node.needs_grad, location)
     }
 }
 

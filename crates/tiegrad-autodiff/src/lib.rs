@@ -30,6 +30,7 @@
 //! [`Var::backward`], [`Var::value`] and [`Var::item`] return the first [`Error`]: the op, the shapes, the parameters and the line
 //! of the user's call. Other Vars of the same graph are not affected.
 
+mod apply;
 mod backward;
 mod error;
 mod graph;
@@ -38,6 +39,7 @@ mod memory;
 mod node;
 mod op;
 pub mod ops;
+mod recording;
 mod sink;
 mod tape;
 mod var;

@@ -55,12 +55,21 @@ unsafe impl Send for NumberArena {}
 
 impl NumberArena {
     pub(crate) fn new() -> NumberArena {
-        NumberArena { chunks: RefCell::new(Vec::new()), next: Cell::new(0), end: Cell::new(0), earlier: Cell::new(0) }
+        NumberArena {
+            chunks: RefCell::new(Vec::new()),
+            next: Cell::new(0),
+            end: Cell::new(0),
+            earlier: Cell::new(0),
+        }
     }
 
     /// Bytes of memory held (used or not).
     pub(crate) fn capacity(&self) -> usize {
-        self.chunks.borrow().iter().map(|chunk| chunk.layout.size()).sum()
+        self.chunks
+            .borrow()
+            .iter()
+            .map(|chunk| chunk.layout.size())
+            .sum()
     }
 
     /// `len` numbers with arbitrary but initialized content.
@@ -77,17 +86,29 @@ impl NumberArena {
 
     /// Only for types of which any bytes are a value and that hold no padding: the two callers above.
     #[inline]
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "a bump arena: each call hands out other bytes"
+    )]
     fn take<T: Copy>(&self, len: usize) -> &mut [T] {
         const { assert!(align_of::<T>() <= ALIGN) };
-        let bytes = len.checked_mul(size_of::<T>()).and_then(|b| b.checked_next_multiple_of(ALIGN));
-        let Some(bytes) = bytes else { handle_alloc_error(Layout::new::<u8>()) };
+        let bytes = len
+            .checked_mul(size_of::<T>())
+            .and_then(|b| b.checked_next_multiple_of(ALIGN));
+        let Some(bytes) = bytes else {
+            handle_alloc_error(Layout::new::<u8>())
+        };
         let mut start = self.next.get();
         if bytes > self.end.get() - start {
             self.grow(bytes);
             start = self.next.get();
         }
         self.next.set(start + bytes);
-        let pointer = if bytes == 0 { NonNull::<T>::dangling().as_ptr() } else { start as *mut T };
+        let pointer = if bytes == 0 {
+            NonNull::<T>::dangling().as_ptr()
+        } else {
+            start as *mut T
+        };
         // SAFETY: `start` is a multiple of 64 inside a chunk that has `bytes >= len * size_of::<T>()` left; `next` moved past it,
         // so no other slice covers these bytes until `reset`, which needs `&mut self` and so ends every borrow. The bytes
         // were zeroed when the chunk was made, and since then only whole values of padding-free types were written to them. The
@@ -100,9 +121,14 @@ impl NumberArena {
         let mut chunks = self.chunks.borrow_mut();
         if let Some(last) = chunks.last() {
             let start = last.start.as_ptr().expose_provenance();
-            self.earlier.set(self.earlier.get() + (self.next.get() - start));
+            self.earlier
+                .set(self.earlier.get() + (self.next.get() - start));
         }
-        let size = bytes.max(chunks.last().map_or(FIRST_CHUNK, |last| last.layout.size().saturating_mul(2)));
+        let size = bytes.max(
+            chunks
+                .last()
+                .map_or(FIRST_CHUNK, |last| last.layout.size().saturating_mul(2)),
+        );
         self.enter(&mut chunks, size);
     }
 
@@ -128,10 +154,16 @@ impl NumberArena {
     #[cold]
     fn merge(&mut self) {
         let mut chunks = std::mem::take(self.chunks.get_mut());
-        let used = self.earlier.get() + chunks.last().map_or(0, |last| self.next.get() - last.start.as_ptr().addr());
+        let used = self.earlier.get()
+            + chunks
+                .last()
+                .map_or(0, |last| self.next.get() - last.start.as_ptr().addr());
         chunks.clear();
         // An eighth of head room, so that steps of slightly varying size settle on one chunk.
-        self.enter(&mut chunks, (used + used / 8).next_multiple_of(ALIGN).max(FIRST_CHUNK));
+        self.enter(
+            &mut chunks,
+            (used + used / 8).next_multiple_of(ALIGN).max(FIRST_CHUNK),
+        );
         self.earlier.set(0);
         *self.chunks.get_mut() = chunks;
     }

@@ -7,8 +7,8 @@ use tiegrad_arena::{ParamId, Shape};
 use tiegrad_kernels::{MAX_RANK, Scalar};
 
 use crate::error::ErrorRecord;
-use crate::graph::Core;
 use crate::op::Erased;
+use crate::recording::Core;
 
 /// Strides in elements; entries past the rank are 0.
 pub(crate) type Strides = [usize; MAX_RANK];

@@ -112,7 +112,10 @@ pub struct Sample<O> {
 impl<O> Sample<O> {
     /// A sample from settings and operands.
     pub fn new(op: O, args: impl Into<Vec<ArgSpec>>) -> Sample<O> {
-        Sample { op, args: args.into() }
+        Sample {
+            op,
+            args: args.into(),
+        }
     }
 }
 
@@ -149,12 +152,20 @@ pub enum ArgSpec {
 impl ArgSpec {
     /// Values from -1.5 to 1.5.
     pub fn values(shape: impl Into<Vec<usize>>) -> ArgSpec {
-        ArgSpec::Values { shape: shape.into(), range: (-1.5, 1.5), kinks: Vec::new(), distinct: false }
+        ArgSpec::Values {
+            shape: shape.into(),
+            range: (-1.5, 1.5),
+            kinks: Vec::new(),
+            distinct: false,
+        }
     }
 
     /// Indices from 0 to `bound - 1`.
     pub fn indices(shape: impl Into<Vec<usize>>, bound: u32) -> ArgSpec {
-        ArgSpec::Indices { shape: shape.into(), bound }
+        ArgSpec::Indices {
+            shape: shape.into(),
+            bound,
+        }
     }
 
     /// Draw from another range.
@@ -196,7 +207,11 @@ impl<'a, T> View<'a, T> {
     /// Numbers in row-major order.
     #[inline]
     pub fn dense(data: &'a [T], shape: &'a Shape) -> View<'a, T> {
-        View { data, shape, layout: None }
+        View {
+            data,
+            shape,
+            layout: None,
+        }
     }
 
     /// Strides in elements, one for each dimension; 0 past the rank.
@@ -227,8 +242,18 @@ pub struct Dst<'a, T> {
 
 impl<'a, T> Dst<'a, T> {
     #[inline]
-    pub(crate) fn new(data: &'a mut [T], shape: &'a Shape, layout: Option<&'a Strides>, write: Write) -> Dst<'a, T> {
-        Dst { data, shape, write, layout }
+    pub(crate) fn new(
+        data: &'a mut [T],
+        shape: &'a Shape,
+        layout: Option<&'a Strides>,
+        write: Write,
+    ) -> Dst<'a, T> {
+        Dst {
+            data,
+            shape,
+            write,
+            layout,
+        }
     }
 
     /// Strides in elements, one for each dimension; 0 past the rank.
@@ -333,7 +358,11 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
 
 #[inline]
 pub(crate) fn view_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> View<'t, T> {
-    View { data: node.value, shape: node.shape, layout: node.strides() }
+    View {
+        data: node.value,
+        shape: node.shape,
+        layout: node.strides(),
+    }
 }
 
 #[inline]

@@ -9,9 +9,9 @@ use std::ops::Range;
 use tiegrad_arena::Shape;
 use tiegrad_kernels::{Scalar, Write, elementwise};
 
-use crate::graph::Core;
 use crate::node::{GradBuf, Kind, Node};
 use crate::op::{Dst, View, indices_of, view_of};
+use crate::recording::Core;
 
 /// What an op's rule sees: the gradient of the result, operands, the result, what the forward kept; and [`into`](Backward::into), by which
 /// it hands on gradients. See [`Op`](crate::Op) for an example.
@@ -96,7 +96,11 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
 
     /// Several destinations at once, for a pass that computes several gradients together; `None` for those that nobody wants. Where two operands
     /// are the same (`w * w`) or parts of the same, each gets a temporary that is added afterwards.
-    pub fn into_many<const N: usize>(&self, operands: [usize; N], f: impl FnOnce([Option<Dst<'_, T>>; N])) {
+    pub fn into_many<const N: usize>(
+        &self,
+        operands: [usize; N],
+        f: impl FnOnce([Option<Dst<'_, T>>; N]),
+    ) {
         let core = self.node.core;
         let mut homes: [Home<'t, T>; N] = std::array::from_fn(|_| Home::Unwanted);
         for (j, &i) in operands.iter().enumerate() {
@@ -105,10 +109,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
                 continue;
             }
             let base = base_of(arg);
-            let shared = operands
-                .iter()
-                .any(|&other| other != i && std::ptr::eq(root(base), root(base_of(self.node.args[other]))))
-                || operands[..j].contains(&i);
+            let shared = operands.iter().any(|&other| {
+                other != i && std::ptr::eq(root(base), root(base_of(self.node.args[other])))
+            }) || operands[..j].contains(&i);
             homes[j] = match &base.kind {
                 _ if shared => Home::Temporary(core.buffer(arg.shape.len())),
                 Kind::Param { id, offset } => self.slot_home(id.index(), *offset, arg, base),
@@ -128,7 +131,10 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
             None => &mut [],
         };
         for home in &homes {
-            if let Home::Slot { range, zero: true, .. } = home {
+            if let Home::Slot {
+                range, zero: true, ..
+            } = home
+            {
                 slab[range.clone()].fill(T::ZERO);
             }
         }
@@ -146,9 +152,12 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
                 Home::Unwanted => None,
                 Home::Slot { write, .. } => slot.map(|slot| destination(arg, slot, *write)),
                 Home::Activation(buffer, (write, _)) => Some(destination(arg, buffer.data, *write)),
-                Home::Temporary(buffer) => {
-                    Some(Dst::new(&mut buffer.data[..arg.shape.len()], arg.shape, None, Write::Overwrite))
-                }
+                Home::Temporary(buffer) => Some(Dst::new(
+                    &mut buffer.data[..arg.shape.len()],
+                    arg.shape,
+                    None,
+                    Write::Overwrite,
+                )),
             }
         });
         f(destinations);
@@ -161,7 +170,14 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
                     self.into(i, |dst| {
                         let (rank, src) = (dst.shape.rank(), &buffer.data[..dst.shape.len()]);
                         let (to, from) = (dst.strides(), dst.shape.strides());
-                        elementwise::copy_strided(dst.write, dst.data, &to[..rank], src, &from[..rank], dst.shape);
+                        elementwise::copy_strided(
+                            dst.write,
+                            dst.data,
+                            &to[..rank],
+                            src,
+                            &from[..rank],
+                            dst.shape,
+                        );
                     });
                     core.recycle(buffer);
                 }
@@ -189,7 +205,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
         let whole = writes_all && is_whole(arg);
         match base.kind {
             Kind::Param { id, offset } => {
-                let Some(grads) = &self.node.core.grads else { return };
+                let Some(grads) = &self.node.core.grads else {
+                    return;
+                };
                 let mut grads = grads.borrow_mut();
                 let touched = grads.touch(id.index());
                 let slot = &mut grads.slab_mut()[offset..offset + base.shape.len()];
@@ -205,18 +223,34 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
         }
     }
 
-    fn slot_home(&self, index: usize, offset: usize, arg: &Node<'t, T>, base: &Node<'t, T>) -> Home<'t, T> {
-        let Some(grads) = &self.node.core.grads else { return Home::Unwanted };
+    fn slot_home(
+        &self,
+        index: usize,
+        offset: usize,
+        arg: &Node<'t, T>,
+        base: &Node<'t, T>,
+    ) -> Home<'t, T> {
+        let Some(grads) = &self.node.core.grads else {
+            return Home::Unwanted;
+        };
         let touched = grads.borrow_mut().touch(index);
         let (write, zero) = settle(arg, touched);
-        Home::Slot { range: offset..offset + base.shape.len(), write, zero }
+        Home::Slot {
+            range: offset..offset + base.shape.len(),
+            write,
+            zero,
+        }
     }
 }
 
 /// Where one of several gradients goes.
 enum Home<'t, T: Scalar> {
     Unwanted,
-    Slot { range: Range<usize>, write: Write, zero: bool },
+    Slot {
+        range: Range<usize>,
+        write: Write,
+        zero: bool,
+    },
     Activation(&'t mut GradBuf<'t, T>, (Write, bool)),
     Temporary(&'t mut GradBuf<'t, T>),
 }
@@ -280,17 +314,26 @@ fn take_or_new<'t, T: Scalar>(base: &'t Node<'t, T>) -> (&'t mut GradBuf<'t, T>,
 
 /// The part of the base's gradient that `arg` stands for.
 #[inline]
-fn destination<'d, 't: 'd, T: Scalar>(arg: &'t Node<'t, T>, numbers: &'d mut [T], write: Write) -> Dst<'d, T> {
+fn destination<'d, 't: 'd, T: Scalar>(
+    arg: &'t Node<'t, T>,
+    numbers: &'d mut [T],
+    write: Write,
+) -> Dst<'d, T> {
     let data = match arg.kind {
         // As long as the value: of exactly the operand's elements where it is dense.
-        Kind::View(view) if !arg.value.is_empty() => &mut numbers[view.offset..view.offset + arg.value.len()],
+        Kind::View(view) if !arg.value.is_empty() => {
+            &mut numbers[view.offset..view.offset + arg.value.len()]
+        }
         _ => &mut numbers[..arg.value.len()],
     };
     Dst::new(data, arg.shape, arg.strides(), write)
 }
 
 /// Several disjoint parts of one slice.
-fn split_disjoint<T, const N: usize>(slab: &mut [T], ranges: [Option<Range<usize>>; N]) -> [Option<&mut [T]>; N] {
+fn split_disjoint<T, const N: usize>(
+    slab: &mut [T],
+    ranges: [Option<Range<usize>>; N],
+) -> [Option<&mut [T]>; N] {
     let mut parts: [Option<&mut [T]>; N] = std::array::from_fn(|_| None);
     let mut rest = slab;
     let mut start = 0;
@@ -302,7 +345,10 @@ fn split_disjoint<T, const N: usize>(slab: &mut [T], ranges: [Option<Range<usize
             .min();
         let Some((offset, j)) = next else { break };
         let len = ranges[j].as_ref().map_or(0, |range| range.len());
-        let (part, after) = std::mem::take(&mut rest).split_at_mut(offset - start).1.split_at_mut(len);
+        let (part, after) = std::mem::take(&mut rest)
+            .split_at_mut(offset - start)
+            .1
+            .split_at_mut(len);
         parts[j] = Some(part);
         rest = after;
         start = offset + len;

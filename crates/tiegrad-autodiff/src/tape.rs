@@ -4,8 +4,9 @@ use bumpalo::Bump;
 use tiegrad_arena::{Grads, Params, Values};
 use tiegrad_kernels::Scalar;
 
-use crate::graph::{Core, Graph};
+use crate::graph::Graph;
 use crate::memory::NumberArena;
+use crate::recording::Core;
 
 /// The memory that forward passes are recorded into. It has no type parameter and knows no parameters: one tape serves
 /// any number of networks one after the other, and two tapes serve two networks at a time (teacher and pupil).
@@ -56,7 +57,11 @@ impl Tape {
     /// assert_eq!(tape.rng_state().seed, 0);
     /// ```
     pub fn new() -> Tape {
-        Tape { records: Bump::new(), numbers: NumberArena::new(), rng: RngState::default() }
+        Tape {
+            records: Bump::new(),
+            numbers: NumberArena::new(),
+            rng: RngState::default(),
+        }
     }
 
     /// Starts a recording with gradients, in training mode.
@@ -95,7 +100,11 @@ impl Tape {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn record_into<'t, T: Scalar>(&'t mut self, values: &'t Values<T>, grads: &'t mut Grads<T>) -> Graph<'t, T> {
+    pub fn record_into<'t, T: Scalar>(
+        &'t mut self,
+        values: &'t Values<T>,
+        grads: &'t mut Grads<T>,
+    ) -> Graph<'t, T> {
         grads.prepare(values);
         let rng = self.rng;
         self.rng.step = self.rng.step.wrapping_add(1);
@@ -128,7 +137,9 @@ impl Tape {
         self.records.reset();
         self.numbers.reset();
         let tape: &'t Tape = self;
-        let core: &'t Core<'t, T> = tape.records.alloc(Core::new(&tape.records, &tape.numbers, values, grads, rng));
+        let core: &'t Core<'t, T> =
+            tape.records
+                .alloc(Core::new(&tape.records, &tape.numbers, values, grads, rng));
         Graph::new(core)
     }
 
@@ -181,6 +192,9 @@ impl Default for Tape {
 
 impl std::fmt::Debug for Tape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tape").field("capacity", &self.capacity()).field("rng", &self.rng).finish()
+        f.debug_struct("Tape")
+            .field("capacity", &self.capacity())
+            .field("rng", &self.rng)
+            .finish()
     }
 }

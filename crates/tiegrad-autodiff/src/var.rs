@@ -105,7 +105,13 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[cold]
     fn fail<R>(self, op: &'static str, problem: Problem) -> Result<R, Error> {
         let (shapes, location) = (&[*self.node.shape][..], self.node.location);
-        Err(self.node.core.error(&ErrorRecord { op, problem, shapes, params: &[], location }))
+        Err(self.node.core.error(&ErrorRecord {
+            op,
+            problem,
+            shapes,
+            params: &[],
+            location,
+        }))
     }
 
     #[inline]
@@ -134,9 +140,10 @@ impl<'t, T: Scalar> Var<'t, T> {
         let node = self.healthy()?;
         let dims = IxDyn(node.shape);
         let view = match node.strides() {
-            Some(strides) if !node.is_contiguous() => {
-                ArrayViewD::from_shape(dims.strides(IxDyn(&strides[..node.shape.rank()])), node.value)
-            }
+            Some(strides) if !node.is_contiguous() => ArrayViewD::from_shape(
+                dims.strides(IxDyn(&strides[..node.shape.rank()])),
+                node.value,
+            ),
             _ => ArrayViewD::from_shape(dims, node.value),
         };
         view.or_else(|_| self.fail("value", Problem::BadShape))
@@ -198,7 +205,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     pub fn backward(self) -> Result<T, Error> {
         let node = self.healthy()?;
-        let &[loss] = node.value else { return self.fail("backward", Problem::NotScalar) };
+        let &[loss] = node.value else {
+            return self.fail("backward", Problem::NotScalar);
+        };
         self.start(&[T::ONE], loss)
     }
 
@@ -223,9 +232,13 @@ impl<'t, T: Scalar> Var<'t, T> {
         }
         match cotangent.dense() {
             Some(slice) if slice.len() == node.shape.len() => self.start(slice, ()),
-            Some(slice) => {
-                self.fail("backward_with", Problem::Length { expected: node.shape.len(), found: slice.len() })
-            }
+            Some(slice) => self.fail(
+                "backward_with",
+                Problem::Length {
+                    expected: node.shape.len(),
+                    found: slice.len(),
+                },
+            ),
             None => {
                 let mut copy = vec![T::ZERO; node.shape.len()];
                 cotangent.copy_to(&mut copy);
@@ -248,7 +261,12 @@ impl<'t, T: Scalar> Var<'t, T> {
             Some(buffer) => (buffer, Write::Accumulate),
             None => (node.core.buffer(node.shape.len()), Write::Overwrite),
         };
-        elementwise::map(write, &mut buffer.data[..node.shape.len()], cotangent, |x| x);
+        elementwise::map(
+            write,
+            &mut buffer.data[..node.shape.len()],
+            cotangent,
+            |x| x,
+        );
         node.grad.set(Some(buffer));
         walk(node);
         Ok(result)
@@ -271,10 +289,14 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     pub fn grad(self) -> Result<Option<ArrayD<T>>, Error> {
         let node = self.healthy()?;
-        let Some(buffer) = node.grad.take() else { return Ok(None) };
+        let Some(buffer) = node.grad.take() else {
+            return Ok(None);
+        };
         let copy = buffer.data[..node.shape.len()].to_vec();
         node.grad.set(Some(buffer));
-        Array::from_shape_vec(IxDyn(node.shape), copy).map(Some).or_else(|_| self.fail("grad", Problem::BadShape))
+        Array::from_shape_vec(IxDyn(node.shape), copy)
+            .map(Some)
+            .or_else(|_| self.fail("grad", Problem::BadShape))
     }
 }
 

@@ -29,14 +29,20 @@ pub(crate) fn rng(seed: u64) -> Xoshiro256PlusPlus {
 
 pub(crate) fn draw(spec: &ArgSpec, rng: &mut Xoshiro256PlusPlus) -> Drawn {
     match spec {
-        ArgSpec::Values { shape, range: (low, high), kinks, distinct } => {
+        ArgSpec::Values {
+            shape,
+            range: (low, high),
+            kinks,
+            distinct,
+        } => {
             let mut taken: Vec<f64> = Vec::new();
             let one = || {
                 // Rejection is bounded: after many tries the clearance gives way rather than the check hang.
                 let mut x = low + (high - low) * rng.random::<f64>();
                 for _ in 0..1000 {
                     let near = |points: &[f64]| points.iter().any(|p| (x - p).abs() < CLEARANCE);
-                    let inside = (high - low) < 4.0 * CLEARANCE || (x - low > 0.0 && high - x > 0.0);
+                    let inside =
+                        (high - low) < 4.0 * CLEARANCE || (x - low > 0.0 && high - x > 0.0);
                     if inside && !near(kinks) && !(*distinct && near(&taken)) {
                         break;
                     }
@@ -48,7 +54,9 @@ pub(crate) fn draw(spec: &ArgSpec, rng: &mut Xoshiro256PlusPlus) -> Drawn {
             Drawn::Values(ArrayD::from_shape_simple_fn(IxDyn(shape), one))
         }
         ArgSpec::Indices { shape, bound } => {
-            Drawn::Indices(ArrayD::from_shape_simple_fn(IxDyn(shape), || rng.random_range(0..*bound)))
+            Drawn::Indices(ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+                rng.random_range(0..*bound)
+            }))
         }
     }
 }

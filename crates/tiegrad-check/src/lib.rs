@@ -81,11 +81,19 @@ pub enum CheckError {
 impl fmt::Display for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CheckError::Wrong { what, place, element, analytic, reference } => write!(
+            CheckError::Wrong {
+                what,
+                place,
+                element,
+                analytic,
+                reference,
+            } => write!(
                 f,
                 "wrong gradient of {what}, {place}, element {element}: the rule gives {analytic:e}, the reference {reference:e}"
             ),
-            CheckError::Failed { what, place, error } => write!(f, "{what}, {place}, does not run: {error}"),
+            CheckError::Failed { what, place, error } => {
+                write!(f, "{what}, {place}, does not run: {error}")
+            }
             CheckError::Nothing { what } => write!(f, "{what} has nothing to check"),
         }
     }

@@ -32,14 +32,24 @@ pub fn gradcheck(
     loss: impl for<'t> Fn(Graph<'t, f64>) -> Var<'t, f64>,
 ) -> Result<Report, CheckError> {
     let what = || "model".to_string();
-    let failed = |error: Error| CheckError::Failed { what: what(), place: "forward".into(), error };
+    let failed = |error: Error| CheckError::Failed {
+        what: what(),
+        place: "forward".into(),
+        error,
+    };
     let mut copy = params.clone();
     let mut tape = Tape::new();
     loss(tape.record(&mut copy)).backward().map_err(failed)?;
 
-    let ids: Vec<ParamId> = copy.ids().filter(|&id| copy.requires_grad(id).unwrap_or(false)).collect();
+    let ids: Vec<ParamId> = copy
+        .ids()
+        .filter(|&id| copy.requires_grad(id).unwrap_or(false))
+        .collect();
     let mut probe = params.clone();
-    let mut report = Report { samples: 1, ..Report::default() };
+    let mut report = Report {
+        samples: 1,
+        ..Report::default()
+    };
     for id in ids {
         let gradient = copy.grad_slice(id).ok().flatten().map(<[f64]>::to_vec);
         let len = copy.as_slice(id).map_or(0, <[f64]>::len);
@@ -64,11 +74,21 @@ pub fn gradcheck(
             let error = error_of(analytic, reference);
             if error > TOLERANCE {
                 let place = format!("parameter {id}");
-                return Err(CheckError::Wrong { what: what(), place, element, analytic, reference });
+                return Err(CheckError::Wrong {
+                    what: what(),
+                    place,
+                    element,
+                    analytic,
+                    reference,
+                });
             }
             report.elements += 1;
             report.worst = report.worst.max(error);
         }
     }
-    if report.elements == 0 { Err(CheckError::Nothing { what: what() }) } else { Ok(report) }
+    if report.elements == 0 {
+        Err(CheckError::Nothing { what: what() })
+    } else {
+        Ok(report)
+    }
 }

@@ -37,7 +37,10 @@ pub fn check_ops() -> Vec<OpReport> {
     struct All(Vec<OpReport>);
     impl ops::Visitor for All {
         fn op<O: Op>(&mut self) {
-            self.0.push(OpReport { name: O::NAME, result: check_op::<O>() });
+            self.0.push(OpReport {
+                name: O::NAME,
+                result: check_op::<O>(),
+            });
         }
     }
     let mut all = All(Vec::new());
@@ -64,21 +67,45 @@ pub fn check_op<O: Op>() -> Result<Report, CheckError> {
     for (i, sample) in O::samples().into_iter().enumerate() {
         let mut check = Check::<O>::new(sample, i);
         check.run().map_err(|problem| match problem {
-            Problem::Run(error) => CheckError::Failed { what: O::NAME.into(), place: format!("sample {i}"), error },
-            Problem::Wrong { place, element, analytic, reference } => {
-                CheckError::Wrong { what: O::NAME.into(), place: format!("sample {i}, {place}"), element, analytic, reference }
-            }
+            Problem::Run(error) => CheckError::Failed {
+                what: O::NAME.into(),
+                place: format!("sample {i}"),
+                error,
+            },
+            Problem::Wrong {
+                place,
+                element,
+                analytic,
+                reference,
+            } => CheckError::Wrong {
+                what: O::NAME.into(),
+                place: format!("sample {i}, {place}"),
+                element,
+                analytic,
+                reference,
+            },
         })?;
         report.samples += 1;
         report.elements += check.elements;
         report.worst = report.worst.max(check.worst);
     }
-    if report.samples == 0 { Err(CheckError::Nothing { what: O::NAME.into() }) } else { Ok(report) }
+    if report.samples == 0 {
+        Err(CheckError::Nothing {
+            what: O::NAME.into(),
+        })
+    } else {
+        Ok(report)
+    }
 }
 
 enum Problem {
     Run(Error),
-    Wrong { place: String, element: usize, analytic: f64, reference: f64 },
+    Wrong {
+        place: String,
+        element: usize,
+        analytic: f64,
+        reference: f64,
+    },
 }
 
 impl From<Error> for Problem {
@@ -104,7 +131,11 @@ struct Check<O> {
 impl<O: Op> Check<O> {
     fn new(sample: Sample<O>, seed: usize) -> Check<O> {
         let mut rng = rng(0x7163_u64 + seed as u64);
-        let args: Vec<Drawn> = sample.args.iter().map(|spec| draw(spec, &mut rng)).collect();
+        let args: Vec<Drawn> = sample
+            .args
+            .iter()
+            .map(|spec| draw(spec, &mut rng))
+            .collect();
         let direction = args
             .iter()
             .map(|arg| cotangent(arg.values().map_or(&[0], |values| values.shape()), &mut rng))
@@ -134,14 +165,26 @@ impl<O: Op> Check<O> {
         self.dual_numbers(&gradients)?;
 
         for i in 0..self.args.len() {
-            let Some(expected) = &gradients[i] else { continue };
+            let Some(expected) = &gradients[i] else {
+                continue;
+            };
             let alone = self.gradients(|j| j == i, 1)?;
-            self.compare(&format!("operand {i}, the only one wanted"), &alone[i], expected, 0.0)?;
+            self.compare(
+                &format!("operand {i}, the only one wanted"),
+                &alone[i],
+                expected,
+                0.0,
+            )?;
         }
         let twice = self.gradients(|_| true, 2)?;
         for (i, (twice, once)) in twice.iter().zip(&gradients).enumerate() {
             if let Some(once) = once {
-                self.compare(&format!("operand {i}, two backward passes"), twice, &(once * 2.0), ROUNDING)?;
+                self.compare(
+                    &format!("operand {i}, two backward passes"),
+                    twice,
+                    &(once * 2.0),
+                    ROUNDING,
+                )?;
             }
         }
         self.transposed_views(&gradients)?;
@@ -149,7 +192,11 @@ impl<O: Op> Check<O> {
     }
 
     /// The gradients of cotangent · op(args) with respect to those operands that `wanted` says.
-    fn gradients(&mut self, wanted: impl Fn(usize) -> bool, passes: usize) -> Result<Gradients, Problem> {
+    fn gradients(
+        &mut self,
+        wanted: impl Fn(usize) -> bool,
+        passes: usize,
+    ) -> Result<Gradients, Problem> {
         let g = self.tape.record(&mut self.params);
         let vars = vars(g, &self.args, &wanted);
         let y = g.apply(self.op, &vars);
@@ -182,7 +229,9 @@ impl<O: Op> Check<O> {
     fn finite_differences(&mut self, gradients: &Gradients) -> Result<(), Problem> {
         let mut moved = self.args.clone();
         for (i, gradient) in gradients.iter().enumerate() {
-            let Some(values) = self.args[i].values().cloned() else { continue };
+            let Some(values) = self.args[i].values().cloned() else {
+                continue;
+            };
             for element in 0..values.len() {
                 let reference = derivative(STEP, |by| {
                     let mut shifted = values.clone();
@@ -192,8 +241,17 @@ impl<O: Op> Check<O> {
                     moved[i] = Drawn::Values(shifted);
                     self.value(&moved)
                 })?;
-                let analytic = gradient.as_ref().and_then(|g| g.iter().nth(element).copied()).unwrap_or(f64::NAN);
-                self.settle(&format!("operand {i}"), element, analytic, reference, TOLERANCE)?;
+                let analytic = gradient
+                    .as_ref()
+                    .and_then(|g| g.iter().nth(element).copied())
+                    .unwrap_or(f64::NAN);
+                self.settle(
+                    &format!("operand {i}"),
+                    element,
+                    analytic,
+                    reference,
+                    TOLERANCE,
+                )?;
             }
             moved[i] = Drawn::Values(values);
         }
@@ -218,24 +276,41 @@ impl<O: Op> Check<O> {
             })
             .collect();
         let y = g.apply(self.op, &vars);
-        let reference = y.value()?.iter().zip(&self.cotangent).map(|(y, c)| y.eps * c).sum();
+        let reference = y
+            .value()?
+            .iter()
+            .zip(&self.cotangent)
+            .map(|(y, c)| y.eps * c)
+            .sum();
         let analytic = gradients
             .iter()
             .zip(&self.direction)
             .filter_map(|(gradient, direction)| gradient.as_ref().map(|g| (g * direction).sum()))
             .sum();
-        self.settle("all operands along a direction (dual numbers)", 0, analytic, reference, ROUNDING)
+        self.settle(
+            "all operands along a direction (dual numbers)",
+            0,
+            analytic,
+            reference,
+            ROUNDING,
+        )
     }
 
     /// An operand that the op takes with strides, given as the transposed view of its transpose.
     fn transposed_views(&mut self, gradients: &Gradients) -> Result<(), Problem> {
         for (i, gradient) in gradients.iter().enumerate() {
-            let (Some(values), Some(gradient)) = (self.args[i].values(), gradient) else { continue };
+            let (Some(values), Some(gradient)) = (self.args[i].values(), gradient) else {
+                continue;
+            };
             if self.op.kind(i) != ArgKind::Strided || values.ndim() < 2 {
                 continue;
             }
             let last = values.ndim() - 1;
-            let swapped = values.clone().permuted_axes(order(last + 1)).as_standard_layout().into_owned();
+            let swapped = values
+                .clone()
+                .permuted_axes(order(last + 1))
+                .as_standard_layout()
+                .into_owned();
             let back: Vec<isize> = order(last + 1).iter().map(|&axis| axis as isize).collect();
             let g = self.tape.record(&mut self.params);
             let leaf = g.leaf(&swapped);
@@ -243,7 +318,12 @@ impl<O: Op> Check<O> {
             all[i] = leaf.permute(&back);
             g.apply(self.op, &all).backward_with(&self.cotangent)?;
             let found = leaf.grad()?.map(|g| g.permuted_axes(order(last + 1)));
-            self.compare(&format!("operand {i}, a transposed view"), &found, gradient, ROUNDING)?;
+            self.compare(
+                &format!("operand {i}, a transposed view"),
+                &found,
+                gradient,
+                ROUNDING,
+            )?;
         }
         Ok(())
     }
@@ -252,7 +332,9 @@ impl<O: Op> Check<O> {
     fn shared_operands(&mut self) -> Result<(), Problem> {
         for i in 0..self.args.len() {
             for j in i + 1..self.args.len() {
-                let (Some(a), Some(b)) = (self.args[i].values(), self.args[j].values()) else { continue };
+                let (Some(a), Some(b)) = (self.args[i].values(), self.args[j].values()) else {
+                    continue;
+                };
                 if a.shape() != b.shape() {
                     continue;
                 }
@@ -267,7 +349,12 @@ impl<O: Op> Check<O> {
                 let found = all[i].grad()?;
                 self.args[j] = kept;
                 if let (Some(a), Some(b)) = (&separate[i], &separate[j]) {
-                    self.compare(&format!("operands {i} and {j}, one Var"), &found, &(a + b), ROUNDING)?;
+                    self.compare(
+                        &format!("operands {i} and {j}, one Var"),
+                        &found,
+                        &(a + b),
+                        ROUNDING,
+                    )?;
                 }
             }
         }
@@ -282,7 +369,10 @@ impl<O: Op> Check<O> {
         tolerance: f64,
     ) -> Result<(), Problem> {
         for (element, &reference) in expected.iter().enumerate() {
-            let analytic = found.as_ref().and_then(|g| g.iter().nth(element).copied()).unwrap_or(f64::NAN);
+            let analytic = found
+                .as_ref()
+                .and_then(|g| g.iter().nth(element).copied())
+                .unwrap_or(f64::NAN);
             self.settle(place, element, analytic, reference, tolerance)?;
         }
         Ok(())
@@ -298,7 +388,12 @@ impl<O: Op> Check<O> {
     ) -> Result<(), Problem> {
         let error = error_of(analytic, reference);
         if error > tolerance {
-            return Err(Problem::Wrong { place: place.into(), element, analytic, reference });
+            return Err(Problem::Wrong {
+                place: place.into(),
+                element,
+                analytic,
+                reference,
+            });
         }
         self.elements += 1;
         self.worst = self.worst.max(error);
@@ -310,7 +405,11 @@ fn order(rank: usize) -> Vec<usize> {
     (0..rank).rev().collect()
 }
 
-fn vars<'t>(g: Graph<'t, f64>, args: &[Drawn], wanted: &dyn Fn(usize) -> bool) -> Vec<Var<'t, f64>> {
+fn vars<'t>(
+    g: Graph<'t, f64>,
+    args: &[Drawn],
+    wanted: &dyn Fn(usize) -> bool,
+) -> Vec<Var<'t, f64>> {
     args.iter()
         .enumerate()
         .map(|(i, arg)| match arg {

@@ -15,7 +15,10 @@ fn every_listed_op_passes() {
             Err(error) => println!("{:<14} {error}", op.name),
         }
     }
-    let wrong: Vec<_> = reports.iter().filter_map(|op| op.result.as_ref().err()).collect();
+    let wrong: Vec<_> = reports
+        .iter()
+        .filter_map(|op| op.result.as_ref().err())
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     names.sort_unstable();
     names.dedup();
@@ -38,7 +41,11 @@ impl<const HOW: u8> Op for Spoilt<HOW> {
     const NAME: &'static str = "spoilt";
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-        if args[0] == args[1] { Ok(*args[0]) } else { Err(Problem::ShapesDiffer) }
+        if args[0] == args[1] {
+            Ok(*args[0])
+        } else {
+            Err(Problem::ShapesDiffer)
+        }
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
@@ -57,17 +64,24 @@ impl<const HOW: u8> Op for Spoilt<HOW> {
                     OVERWRITES => Write::Overwrite,
                     _ => dst.write,
                 };
-                elementwise::zip(write, dst.data, cx.arg(0), cx.dy(), move |x, dy| factor * x * dy);
+                elementwise::zip(write, dst.data, cx.arg(0), cx.dy(), move |x, dy| {
+                    factor * x * dy
+                });
             });
         }
-        cx.into(1, |dst| elementwise::map(dst.write, dst.data, cx.dy(), |dy| dy));
+        cx.into(1, |dst| {
+            elementwise::map(dst.write, dst.data, cx.dy(), |dy| dy)
+        });
     }
 
     fn samples() -> Vec<Sample<Self>> {
         if HOW == NO_SAMPLES {
             return Vec::new();
         }
-        vec![Sample::new(Spoilt, [ArgSpec::values([2, 3]), ArgSpec::values([2, 3])])]
+        vec![Sample::new(
+            Spoilt,
+            [ArgSpec::values([2, 3]), ArgSpec::values([2, 3])],
+        )]
     }
 }
 
@@ -89,7 +103,10 @@ fn a_spoilt_rule_is_found() {
 
 #[test]
 fn a_check_of_nothing_is_no_pass() {
-    assert!(matches!(check_op::<Spoilt<NO_SAMPLES>>(), Err(CheckError::Nothing { .. })));
+    assert!(matches!(
+        check_op::<Spoilt<NO_SAMPLES>>(),
+        Err(CheckError::Nothing { .. })
+    ));
 }
 
 /// The list names every op file's types: an op that is written but not listed would be missed by the checks.
@@ -97,7 +114,8 @@ fn a_check_of_nothing_is_no_pass() {
 fn every_op_of_the_engine_is_listed() {
     let mut listed = Names(Vec::new());
     ops::visit(&mut listed);
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tiegrad-autodiff/src/ops");
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tiegrad-autodiff/src/ops");
     let mut written = Vec::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
@@ -117,9 +135,15 @@ fn every_op_of_the_engine_is_listed() {
             }
         }
     }
-    assert!(written.len() >= 30, "the pattern of this test no longer finds the ops: {written:?}");
+    assert!(
+        written.len() >= 30,
+        "the pattern of this test no longer finds the ops: {written:?}"
+    );
     for name in &written {
-        assert!(listed.0.contains(&name.as_str()), "{name} is written in ops/ but not listed in ops::visit");
+        assert!(
+            listed.0.contains(&name.as_str()),
+            "{name} is written in ops/ but not listed in ops::visit"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use safetensors::Dtype;
+use crate::dtype::Dtype;
 use tiegrad_kernels::scalar::{DType, Dual, Scalar, ScalarFn};
 
 /// The type in which a scalar is stored; dual numbers are not.

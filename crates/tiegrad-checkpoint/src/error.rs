@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use safetensors::Dtype;
+use crate::dtype::Dtype;
 use tiegrad_arena::ArenaError;
 use tiegrad_kernels::scalar::DType;
 

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use crate::dtype::Dtype;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
 
 use crate::error::Fault;
@@ -132,6 +131,58 @@ fn size(info: &TensorInfo) -> Option<usize> {
         .try_fold(1usize, |product, &dim| product.checked_mul(dim))?;
     let bits = elements.checked_mul(info.dtype.bitsize())?;
     bits.is_multiple_of(8).then_some(bits / 8)
+}
+
+/// One tensor, as the JSON says.
+struct TensorInfo {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data_offsets: (usize, usize),
+}
+
+impl<'de> Deserialize<'de> for TensorInfo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = TensorInfo;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with dtype, shape and data_offsets")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TensorInfo, A::Error> {
+                let (mut dtype, mut shape, mut data_offsets) = (None, None, None);
+                while let Some(name) = map.next_key::<String>()? {
+                    let twice = match name.as_str() {
+                        "dtype" => {
+                            let name = map.next_value::<String>()?;
+                            let known = Dtype::of(&name);
+                            let known = known.ok_or_else(|| {
+                                A::Error::custom(format!("unknown dtype {name:?}"))
+                            })?;
+                            dtype.replace(known).is_some()
+                        }
+                        "shape" => shape.replace(map.next_value()?).is_some(),
+                        "data_offsets" => data_offsets.replace(map.next_value()?).is_some(),
+                        _ => {
+                            map.next_value::<serde::de::IgnoredAny>()?;
+                            false
+                        }
+                    };
+                    if twice {
+                        return Err(A::Error::custom(format!("{name} twice")));
+                    }
+                }
+                let missing = |field| A::Error::custom(format!("a tensor without {field}"));
+                Ok(TensorInfo {
+                    dtype: dtype.ok_or_else(|| missing("dtype"))?,
+                    shape: shape.ok_or_else(|| missing("shape"))?,
+                    data_offsets: data_offsets.ok_or_else(|| missing("data_offsets"))?,
+                })
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 /// Reads the outer object.

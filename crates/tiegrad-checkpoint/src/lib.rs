@@ -40,6 +40,7 @@
 
 mod atomic;
 mod bits;
+mod dtype;
 mod error;
 mod extras;
 mod header;
@@ -51,10 +52,10 @@ mod plan;
 mod policy;
 mod save;
 
+/// The data types that a tensor of a file can have.
+pub use crate::dtype::Dtype;
 pub use error::{Error, Fault, Problem};
 pub use loaded::{Loaded, Tensor};
 pub use names::Entry;
 pub use policy::{Policy, Report};
-/// The data types that a tensor of a file can have.
-pub use safetensors::Dtype;
 pub use save::Checkpoint;

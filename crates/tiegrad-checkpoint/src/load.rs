@@ -1,6 +1,6 @@
 //! From a file into an arena and an optimizer's state.
 
-use safetensors::Dtype;
+use crate::dtype::Dtype;
 use tiegrad_arena::{ArenaError, Params, State};
 use tiegrad_kernels::scalar::Scalar;
 

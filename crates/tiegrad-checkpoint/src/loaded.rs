@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
+use crate::dtype::Dtype;
 use tiegrad_kernels::scalar::Scalar;
 
 use crate::bits;

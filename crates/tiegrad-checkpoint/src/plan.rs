@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use safetensors::Dtype;
+use crate::dtype::Dtype;
 use tiegrad_arena::ParamId;
 
 use crate::bits;

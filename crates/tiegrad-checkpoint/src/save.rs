@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-use safetensors::Dtype;
+use crate::dtype::Dtype;
 use tiegrad_arena::{ArenaError, Params, State};
 use tiegrad_kernels::scalar::Scalar;
 

@@ -43,9 +43,6 @@ use model::Model;
 use output::Output;
 use signals::Signals;
 
-
-
-
 fn main() -> ExitCode {
     let result = match Cli::try_parse() {
         Ok(cli) => run(&cli),

@@ -34,7 +34,10 @@ impl Model {
     /// The loss of a batch on a graph.
     fn forward<'t>(net: &GPT, g: Graph<'t, f32>, batch: &Batch) -> Var<'t, f32> {
         let shape = [batch.rows, batch.cols];
-        net.loss(g.indices((&batch.x[..], shape)), g.indices((&batch.y[..], shape)))
+        net.loss(
+            g.indices((&batch.x[..], shape)),
+            g.indices((&batch.y[..], shape)),
+        )
     }
 
     /// An op's error with the path of the layer.
@@ -70,7 +73,14 @@ impl Engine for Model {
             .decay_matrices_only();
         // A checkpoint before the first step has the optimizer's state too.
         opt.prepare(&params).map_err(failed)?;
-        Ok(Model { net, params, opt, tape: Tape::new(), seed: config.seed, grad_clip: config.grad_clip })
+        Ok(Model {
+            net,
+            params,
+            opt,
+            tape: Tape::new(),
+            seed: config.seed,
+            grad_clip: config.grad_clip,
+        })
     }
 
     fn metadata(path: &Path) -> Result<Metadata> {
@@ -81,15 +91,20 @@ impl Engine for Model {
         let loaded = Loaded::open(path).map_err(failed)?;
         let mut model = Model::new(config, vocabulary)?;
         let names = checkpoint_names(&model.net);
-        loaded.load_into(&mut model.params, &names, Policy::strict()).map_err(failed)?;
+        loaded
+            .load_into(&mut model.params, &names, Policy::strict())
+            .map_err(failed)?;
         let state = model.opt.state_mut();
-        loaded.restore_state(OPTIMIZER, state, &model.params, &names, Policy::strict()).map_err(failed)?;
+        loaded
+            .restore_state(OPTIMIZER, state, &model.params, &names, Policy::strict())
+            .map_err(failed)?;
         Ok(model)
     }
 
     fn save(&mut self, path: &Path, metadata: &Metadata) -> Result<()> {
         let names = checkpoint_names(&self.net);
-        let mut checkpoint = Checkpoint::new(&self.params, &names).state(OPTIMIZER, self.opt.state());
+        let mut checkpoint =
+            Checkpoint::new(&self.params, &names).state(OPTIMIZER, self.opt.state());
         for (key, value) in metadata {
             checkpoint = checkpoint.metadata(key, value);
         }
@@ -97,14 +112,23 @@ impl Engine for Model {
     }
 
     fn describe(&self) -> String {
-        format!("{}\n\n{}", self.net.tree(&self.params), self.net.summary(&self.params))
+        format!(
+            "{}\n\n{}",
+            self.net.tree(&self.params),
+            self.net.summary(&self.params)
+        )
     }
 
     fn step(&mut self, iter: u64, batch: &Batch, lr: f64) -> Result<StepReport> {
         // Dropout masks follow from (seed, iter) alone: there is no random state to save.
-        self.tape.set_rng_state(RngState { seed: self.seed, step: iter });
+        self.tape.set_rng_state(RngState {
+            seed: self.seed,
+            step: iter,
+        });
         let g = self.tape.record(&mut self.params);
-        let loss = Self::forward(&self.net, g, batch).backward().map_err(|e| Self::explain(&self.net, &e))?;
+        let loss = Self::forward(&self.net, g, batch)
+            .backward()
+            .map_err(|e| Self::explain(&self.net, &e))?;
         let grad_norm = match self.grad_clip {
             0.0 => grad_norm(&self.params),
             max_norm => clip_grad_norm(&mut self.params, max_norm).map_err(failed)?,
@@ -112,17 +136,23 @@ impl Engine for Model {
         self.opt.set_lr(lr);
         self.opt.step(&mut self.params).map_err(failed)?;
         self.params.zero_grad();
-        Ok(StepReport { loss: f64::from(loss), grad_norm })
+        Ok(StepReport {
+            loss: f64::from(loss),
+            grad_norm,
+        })
     }
 
     fn loss(&mut self, batch: &Batch) -> Result<f64> {
         let loss = Self::forward(&self.net, self.tape.eval(&self.params), batch).item();
-        loss.map(f64::from).map_err(|e| Self::explain(&self.net, &e))
+        loss.map(f64::from)
+            .map_err(|e| Self::explain(&self.net, &e))
     }
 
     fn logits(&mut self, context: &[u32], logits: &mut Vec<f32>) -> Result<()> {
         let g = self.tape.eval(&self.params);
-        let last = self.net.last_logits(g.indices((context, [1, context.len()])));
+        let last = self
+            .net
+            .last_logits(g.indices((context, [1, context.len()])));
         let values = last.value().map_err(|e| Self::explain(&self.net, &e))?;
         logits.clear();
         logits.extend(values.iter());

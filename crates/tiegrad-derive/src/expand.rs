@@ -120,11 +120,12 @@ fn variant<'i>(path: TokenStream, fields: &'i Fields, root: &Path) -> Result<Var
             (None, Member::Unnamed(index)) => quote!(#root::Name::Index(#index)),
             _ => quote!(#root::Name::Field(#text)),
         };
-        let binding = format_ident!("__field{index}");
+        // The place of the type: what is wrong with a field is reported at the field.
+        let span = field.ty.span().resolved_at(Span::call_site());
+        let binding = format_ident!("__field{index}", span = span);
         bindings.extend(quote!(#member: #binding,));
-        // The type's span: what is wrong with a field is reported at the field.
-        let span = field.ty.span();
-        visit.extend(match role(said.role.as_ref(), root) {
+        let root = respanned(root, span);
+        visit.extend(match role(said.role.as_ref(), &root) {
             None => quote_spanned!(span=> #root::Field::enter(#binding, #name, __v);),
             Some(role) => {
                 quote_spanned!(span=> #root::Field::enter(#binding, #name, &mut #root::WithRole::new(__v, #role));)
@@ -141,12 +142,21 @@ fn variant<'i>(path: TokenStream, fields: &'i Fields, root: &Path) -> Result<Var
     })
 }
 
-fn role(said: Option<&syn::LitStr>, root: &Path) -> Option<TokenStream> {
+fn role(said: Option<&syn::LitStr>, root: &TokenStream) -> Option<TokenStream> {
     Some(match &*said?.value() {
         "bias" => quote!(#root::Role::Bias),
         "gain" => quote!(#root::Role::Gain),
         _ => quote!(#root::Role::Weight),
     })
+}
+
+/// The path, as if it stood at another place.
+fn respanned(path: &Path, span: Span) -> TokenStream {
+    let at = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    path.to_token_stream().into_iter().map(at).collect()
 }
 
 fn body<'v>(

@@ -11,6 +11,8 @@ use tiegrad_kernels::{Scalar, Write, elementwise, reduce, rows, threads};
 
 /// Median and least nanoseconds per call, over samples of at least 20 µs each.
 fn time(mut f: impl FnMut()) -> (f64, f64) {
+    // The first call finds cold caches and sleeping threads.
+    f();
     let start = Instant::now();
     f();
     let once = start.elapsed().as_nanos().max(1) as usize;

@@ -10,7 +10,7 @@ mod vector;
 use crate::scalar::Scalar;
 use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
-pub(crate) use gemm::{gemm_plain, vector as gemm_vector};
+pub(crate) use gemm::{gemm_plain, prepare_thread, vector as gemm_vector};
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
 ///
@@ -324,6 +324,7 @@ impl<T: Scalar> Gemm<T> {
 /// As [`Scalar::gemm`].
 #[inline(never)]
 unsafe fn split<T: Scalar>(g: &Gemm<T>) {
+    prepare_thread();
     let threads = threads::num_threads();
     // A result that overlaps itself would be a bug of the caller; it must not become a data race.
     if threads == 1 || !disjoint(&[g.m, g.n], &[g.c_row, g.c_col]) {

@@ -46,9 +46,23 @@ pub fn sum_to<T: Scalar>(
 ) {
     let operands = [(a, a_s), (b, b_s), (c, c_s)];
     match *shape {
-        [n] if n <= TINY => tiny_sum(w, dst, [0, ds[0]], [1, n], operands.map(|(x, s)| (x, [0, s[0]])), f),
+        [n] if n <= TINY => tiny_sum(
+            w,
+            dst,
+            [0, ds[0]],
+            [1, n],
+            operands.map(|(x, s)| (x, [0, s[0]])),
+            f,
+        ),
         [m, n] if m <= TINY && n <= TINY => {
-            tiny_sum(w, dst, [ds[0], ds[1]], [m, n], operands.map(|(x, s)| (x, [s[0], s[1]])), f);
+            tiny_sum(
+                w,
+                dst,
+                [ds[0], ds[1]],
+                [m, n],
+                operands.map(|(x, s)| (x, [s[0], s[1]])),
+                f,
+            );
         }
         _ => reduce_to::<T, Plus>(w, dst, ds, shape, operands, f),
     }
@@ -74,7 +88,13 @@ fn tiny_sum<T: Scalar>(
         }
     }
     let [a, b, c] = operands;
-    let get = |(x, s): (&[T], [usize; 2]), i, j| if x.is_empty() { T::ZERO } else { x[i * s[0] + j * s[1]] };
+    let get = |(x, s): (&[T], [usize; 2]), i, j| {
+        if x.is_empty() {
+            T::ZERO
+        } else {
+            x[i * s[0] + j * s[1]]
+        }
+    };
     for i in 0..m {
         for j in 0..n {
             dst[i * ds[0] + j * ds[1]] += f(get(a, i, j), get(b, i, j), get(c, i, j));
@@ -114,7 +134,9 @@ pub fn sum<T: Scalar>(x: &[T]) -> T {
     if x.len() <= TINY {
         return x.iter().fold(T::ZERO, |sum, &x| sum + x);
     }
-    in_parts(x.len(), &|start, end| fold_run::<T, _>(&x[start..end], |x| x))
+    in_parts(x.len(), &|start, end| {
+        fold_run::<T, _>(&x[start..end], |x| x)
+    })
 }
 
 /// The sum of squares of all elements.

@@ -13,6 +13,7 @@ use crate::elementwise::RUN;
 use crate::reduce::{Max, Plus, Tree, lanes};
 use crate::scalar::Scalar;
 use crate::strided::BLOCK;
+use std::mem::MaybeUninit;
 
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
 #[inline(always)]
@@ -35,27 +36,33 @@ fn row_count(len: usize, cols: usize) -> usize {
     len / cols
 }
 
-/// The sum of `f(i)` for i below n, in blocks and the blocks pairwise.
+/// The sum of `f(i)` for i below n, in blocks, and the blocks pairwise.
 #[inline(always)]
 fn row_sum<T: Scalar>(n: usize, f: impl Fn(usize) -> T) -> T {
-    let mut room = [T::ZERO; BLOCK];
     if n <= BLOCK {
-        for i in 0..n {
-            room[i] = f(i);
-        }
-        return lanes::<T, Plus>(&room[..n]);
+        return lane_sum(0, n, &f);
     }
     let mut tree = Tree::new();
     let mut at = 0;
     while at < n {
-        let len = BLOCK.min(n - at);
-        for i in 0..len {
-            room[i] = f(at + i);
-        }
-        tree.push::<Plus>(lanes::<T, Plus>(&room[..len]));
-        at += len;
+        let end = n.min(at + BLOCK);
+        tree.push::<Plus>(lane_sum(at, end, &f));
+        at = end;
     }
     tree.finish::<Plus>()
+}
+
+/// The sum of `f(i)` for `start <= i < end`, at most `BLOCK` values.
+#[inline(always)]
+fn lane_sum<T: Scalar>(start: usize, end: usize, f: &impl Fn(usize) -> T) -> T {
+    // The values go through memory: two simple loops are vectorized where one with lanes is not always.
+    let mut room = [MaybeUninit::<T>::uninit(); BLOCK];
+    let room = &mut room[..end - start];
+    for (i, o) in room.iter_mut().enumerate() {
+        o.write(f(start + i));
+    }
+    // SAFETY: every element was written just now.
+    lanes::<T, Plus>(unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), room.len()) })
 }
 
 /// The maximum of a row; NaN where one is.

@@ -194,6 +194,8 @@ impl Pool {
     /// The life of helper `i`.
     fn help(&'static self, i: usize) {
         let job = &self.job;
+        // What a chunk may need is made now, so that no later call allocates.
+        crate::matmul::prepare_thread();
         loop {
             let mut idle_since = None;
             loop {

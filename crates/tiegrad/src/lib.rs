@@ -75,6 +75,7 @@ pub mod prelude {
     pub use tiegrad_checkpoint::{Checkpoint, Loaded, Policy};
     pub use tiegrad_nn::prelude::*;
     pub use tiegrad_optim::{
-        Adam, AdamW, Group, Optimizer, RMSprop, SGD, Schedule, WarmupCosine, clip_grad_norm, clip_grad_value, grad_norm,
+        Adam, AdamW, Group, Optimizer, RMSprop, SGD, Schedule, WarmupCosine, clip_grad_norm,
+        clip_grad_value, grad_norm,
     };
 }

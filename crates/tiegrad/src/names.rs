@@ -25,6 +25,12 @@ use tiegrad_nn::{Module, ModuleExt};
 pub fn checkpoint_names<M: Module>(net: &M) -> Vec<Entry> {
     net.all_uses()
         .into_iter()
-        .map(|u| if u.transposed { Entry::transposed(u.path, u.id) } else { Entry::new(u.path, u.id) })
+        .map(|u| {
+            if u.transposed {
+                Entry::transposed(u.path, u.id)
+            } else {
+                Entry::new(u.path, u.id)
+            }
+        })
         .collect()
 }

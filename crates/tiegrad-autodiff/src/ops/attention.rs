@@ -1,7 +1,9 @@
 //! Scaled dot-product attention in one op.
 
 use tiegrad_arena::Shape;
-use tiegrad_kernels::attention::{AttentionShape, View4, View4Mut, attention, attention_backward_scores};
+use tiegrad_kernels::attention::{
+    AttentionShape, View4, View4Mut, attention, attention_backward_scores,
+};
 use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{Scalar, Write};
 
@@ -37,7 +39,10 @@ impl Attention {
 
 fn view4<T>(x: View<'_, T>) -> View4<'_, T> {
     let [b, t, h, d, ..] = x.strides();
-    View4 { data: x.data, strides: [b, t, h, d] }
+    View4 {
+        data: x.data,
+        strides: [b, t, h, d],
+    }
 }
 
 impl Op for Attention {
@@ -50,12 +55,25 @@ impl Op for Attention {
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         for (shape, what) in args.iter().zip(["the query", "the key", "the value"]) {
             if shape.rank() != 4 {
-                return Err(Problem::Rank { what, least: 4, most: 4, found: shape.rank() });
+                return Err(Problem::Rank {
+                    what,
+                    least: 4,
+                    most: 4,
+                    found: shape.rank(),
+                });
             }
         }
         let (q, k, v) = (args[0], args[1], args[2]);
         let same = |what, expected: usize, found: usize| {
-            if expected == found { Ok(()) } else { Err(Problem::Dim { what, expected, found }) }
+            if expected == found {
+                Ok(())
+            } else {
+                Err(Problem::Dim {
+                    what,
+                    expected,
+                    found,
+                })
+            }
         };
         same("the key's batch", q[0], k[0])?;
         same("the value's batch", q[0], v[0])?;
@@ -64,7 +82,11 @@ impl Op for Attention {
         same("the key's width", q[3], k[3])?;
         same("the value's length", k[1], v[1])?;
         if self.causal && q[1] > k[1] {
-            return Err(Problem::Dim { what: "the causal query's length", expected: k[1], found: q[1] });
+            return Err(Problem::Dim {
+                what: "the causal query's length",
+                expected: k[1],
+                found: q[1],
+            });
         }
         Shape::new(&[q[0], q[1], q[2], v[3]]).map_err(|_| Problem::BadShape)
     }
@@ -79,7 +101,10 @@ impl Op for Attention {
         let s = self.sizes(q.shape, k.shape, v.shape);
         let [sb, st, sh, sd, ..] = cx.shape().strides();
         let (out, probs) = cx.out_and_saved();
-        let out = View4Mut { data: out, strides: [sb, st, sh, sd] };
+        let out = View4Mut {
+            data: out,
+            strides: [sb, st, sh, sd],
+        };
         attention(s, out, probs, view4(q), view4(k), view4(v));
         Ok(())
     }
@@ -92,35 +117,77 @@ impl Op for Attention {
         fn square<T>(s: AttentionShape, data: &[T], transposed: bool) -> Mat<'_, T> {
             let (row, col) = if transposed { (1, s.tk) } else { (s.tk, 1) };
             let plane = s.tq * s.tk;
-            Mat { data, row, col, batch: [s.heads * plane, plane] }
+            Mat {
+                data,
+                row,
+                col,
+                batch: [s.heads * plane, plane],
+            }
         }
         let product = |m, k, n, a: Mat<'_, T>, b: View<'_, T>, dst: Dst<'_, T>| {
-            let shape = MatmulShape { batch: [s.batch, s.heads], m, n, k };
-            let beta = if dst.write == Write::Overwrite { T::ZERO } else { T::ONE };
+            let shape = MatmulShape {
+                batch: [s.batch, s.heads],
+                m,
+                n,
+                k,
+            };
+            let beta = if dst.write == Write::Overwrite {
+                T::ZERO
+            } else {
+                T::ONE
+            };
             let [sb, st, sh, sd, ..] = b.strides();
-            let b = Mat { data: b.data, row: st, col: sd, batch: [sb, sh] };
+            let b = Mat {
+                data: b.data,
+                row: st,
+                col: sd,
+                batch: [sb, sh],
+            };
             let [sb, st, sh, sd, ..] = dst.strides();
-            let c = MatMut { data: dst.data, row: st, col: sd, batch: [sb, sh] };
+            let c = MatMut {
+                data: dst.data,
+                row: st,
+                col: sd,
+                batch: [sb, sh],
+            };
             matmul(shape, T::ONE, a, b, beta, None, c);
         };
-        cx.into(2, |dst| product(s.tk, s.tq, s.dv, square(s, probs, true), dy, dst));
+        cx.into(2, |dst| {
+            product(s.tk, s.tq, s.dv, square(s, probs, true), dy, dst)
+        });
         if !cx.wants(0) && !cx.wants(1) {
             return;
         }
         cx.with_scratch(probs.len(), |ds| {
             attention_backward_scores(s, ds, probs, view4(dy), view4(v));
-            cx.into(0, |dst| product(s.tq, s.tk, s.d, square(s, ds, false), k, dst));
-            cx.into(1, |dst| product(s.tk, s.tq, s.d, square(s, ds, true), q, dst));
+            cx.into(0, |dst| {
+                product(s.tq, s.tk, s.d, square(s, ds, false), k, dst)
+            });
+            cx.into(1, |dst| {
+                product(s.tk, s.tq, s.d, square(s, ds, true), q, dst)
+            });
         });
     }
 
     fn samples() -> Vec<Sample<Self>> {
         let v = |shape: [usize; 4]| ArgSpec::values(shape);
         vec![
-            Sample::new(Attention { causal: true }, [v([2, 3, 2, 4]), v([2, 3, 2, 4]), v([2, 3, 2, 4])]),
-            Sample::new(Attention { causal: false }, [v([1, 2, 2, 3]), v([1, 4, 2, 3]), v([1, 4, 2, 2])]),
-            Sample::new(Attention { causal: true }, [v([1, 2, 1, 3]), v([1, 4, 1, 3]), v([1, 4, 1, 2])]),
-            Sample::new(Attention { causal: true }, [v([0, 2, 1, 3]), v([0, 2, 1, 3]), v([0, 2, 1, 3])]),
+            Sample::new(
+                Attention { causal: true },
+                [v([2, 3, 2, 4]), v([2, 3, 2, 4]), v([2, 3, 2, 4])],
+            ),
+            Sample::new(
+                Attention { causal: false },
+                [v([1, 2, 2, 3]), v([1, 4, 2, 3]), v([1, 4, 2, 2])],
+            ),
+            Sample::new(
+                Attention { causal: true },
+                [v([1, 2, 1, 3]), v([1, 4, 1, 3]), v([1, 4, 1, 2])],
+            ),
+            Sample::new(
+                Attention { causal: true },
+                [v([0, 2, 1, 3]), v([0, 2, 1, 3]), v([0, 2, 1, 3])],
+            ),
         ]
     }
 }
@@ -138,7 +205,8 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     #[track_caller]
     pub fn attention(self, key: Var<'t, T>, value: Var<'t, T>, causal: bool) -> Var<'t, T> {
-        self.graph().apply(Attention { causal }, &[self, key, value])
+        self.graph()
+            .apply(Attention { causal }, &[self, key, value])
     }
 
     /// [`attention`](Var::attention) in PyTorch's layout: heads before positions, (b, h, t, d). The permutations are views.
@@ -149,7 +217,12 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// assert_eq!(&**x.scaled_dot_product_attention(x, x, true).shape(), [1, 2, 5, 4]);
     /// ```
     #[track_caller]
-    pub fn scaled_dot_product_attention(self, key: Var<'t, T>, value: Var<'t, T>, is_causal: bool) -> Var<'t, T> {
+    pub fn scaled_dot_product_attention(
+        self,
+        key: Var<'t, T>,
+        value: Var<'t, T>,
+        is_causal: bool,
+    ) -> Var<'t, T> {
         let [q, k, v] = [self, key, value].map(|x| x.transpose(1, 2));
         q.attention(k, v, is_causal).transpose(1, 2)
     }

@@ -66,8 +66,13 @@ fn forward<B: Binary, T: Scalar>(cx: &mut Forward<'_, '_, T>) {
         elementwise::zip(cx.write(), cx.out(), a, b, |a, b| B::call(a, b));
     } else {
         let rank = shape.rank();
-        let (sa, sb) = (broadcast_strides(cx.arg_shape(0), shape), broadcast_strides(cx.arg_shape(1), shape));
-        elementwise::zip_broadcast(cx.out(), shape, a, &sa[..rank], b, &sb[..rank], |a, b| B::call(a, b));
+        let (sa, sb) = (
+            broadcast_strides(cx.arg_shape(0), shape),
+            broadcast_strides(cx.arg_shape(1), shape),
+        );
+        elementwise::zip_broadcast(cx.out(), shape, a, &sa[..rank], b, &sb[..rank], |a, b| {
+            B::call(a, b)
+        });
     }
 }
 
@@ -75,18 +80,49 @@ fn forward<B: Binary, T: Scalar>(cx: &mut Forward<'_, '_, T>) {
 fn backward<B: Binary, T: Scalar>(cx: &Backward<'_, '_, T>) {
     let (a, b, dy, shape) = (cx.arg(0), cx.arg(1), cx.dy(), cx.shape());
     if cx.arg_shape(0) == cx.arg_shape(1) {
-        cx.into(0, |dst| elementwise::zip3(dst.write, dst.data, a, b, dy, |a, b, dy| B::left(a, b, dy)));
-        cx.into(1, |dst| elementwise::zip3(dst.write, dst.data, a, b, dy, |a, b, dy| B::right(a, b, dy)));
+        cx.into(0, |dst| {
+            elementwise::zip3(dst.write, dst.data, a, b, dy, |a, b, dy| B::left(a, b, dy))
+        });
+        cx.into(1, |dst| {
+            elementwise::zip3(dst.write, dst.data, a, b, dy, |a, b, dy| B::right(a, b, dy))
+        });
         return;
     }
     let rank = shape.rank();
-    let (sa, sb) = (broadcast_strides(cx.arg_shape(0), shape), broadcast_strides(cx.arg_shape(1), shape));
+    let (sa, sb) = (
+        broadcast_strides(cx.arg_shape(0), shape),
+        broadcast_strides(cx.arg_shape(1), shape),
+    );
     let (sa, sb, sy) = (&sa[..rank], &sb[..rank], &shape.strides()[..rank]);
     cx.into(0, |dst| {
-        reduce::sum_to(dst.write, dst.data, sa, shape, a, sa, b, sb, dy, sy, |a, b, dy| B::left(a, b, dy));
+        reduce::sum_to(
+            dst.write,
+            dst.data,
+            sa,
+            shape,
+            a,
+            sa,
+            b,
+            sb,
+            dy,
+            sy,
+            |a, b, dy| B::left(a, b, dy),
+        );
     });
     cx.into(1, |dst| {
-        reduce::sum_to(dst.write, dst.data, sb, shape, a, sa, b, sb, dy, sy, |a, b, dy| B::right(a, b, dy));
+        reduce::sum_to(
+            dst.write,
+            dst.data,
+            sb,
+            shape,
+            a,
+            sa,
+            b,
+            sb,
+            dy,
+            sy,
+            |a, b, dy| B::right(a, b, dy),
+        );
     });
 }
 
@@ -102,7 +138,9 @@ fn samples<B: Binary>(op: B) -> Vec<Sample<B>> {
         [&[0, 3], &[1, 3]],
         [&[1], &[1]],
     ];
-    shapes.map(|[a, b]| Sample::new(op, [B::draw(a, 0), B::draw(b, 1)])).into()
+    shapes
+        .map(|[a, b]| Sample::new(op, [B::draw(a, 0), B::draw(b, 1)]))
+        .into()
 }
 
 macro_rules! binary {
@@ -187,7 +225,11 @@ binary! {
 
 /// Operands that never come close to each other, yet win in turn: the first keeps away from where the second is.
 fn split_range(shape: &[usize], operand: usize) -> ArgSpec {
-    if operand == 0 { ArgSpec::values(shape).away_from(&[0.0]) } else { ArgSpec::values(shape).range(-0.01, 0.01) }
+    if operand == 0 {
+        ArgSpec::values(shape).away_from(&[0.0])
+    } else {
+        ArgSpec::values(shape).range(-0.01, 0.01)
+    }
 }
 
 impl<'t, T: Scalar> Var<'t, T> {
@@ -218,7 +260,12 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// scale · x + shift with a plain number on one side. A dual number's tangent must not be lost, so those go through a node.
     #[track_caller]
     #[inline]
-    fn with_number(self, number: T, plain: impl FnOnce(f64) -> (f64, f64), dual: impl FnOnce(Var<'t, T>) -> Var<'t, T>) -> Var<'t, T> {
+    fn with_number(
+        self,
+        number: T,
+        plain: impl FnOnce(f64) -> (f64, f64),
+        dual: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+    ) -> Var<'t, T> {
         match T::DTYPE {
             DType::F32 | DType::F64 => {
                 let (scale, shift) = plain(number.to_f64());
@@ -272,7 +319,8 @@ impl<'t, T: Scalar> ops::Div<T> for Var<'t, T> {
     #[track_caller]
     #[inline]
     fn div(self, number: T) -> Var<'t, T> {
-        self.graph().apply(Div, &[self, self.graph().scalar(number)])
+        self.graph()
+            .apply(Div, &[self, self.graph().scalar(number)])
     }
 }
 

@@ -23,7 +23,9 @@ impl Op for Concat {
     }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-        let [first, rest @ ..] = args else { return Err(Problem::Empty) };
+        let [first, rest @ ..] = args else {
+            return Err(Problem::Empty);
+        };
         let rank = first.rank();
         let axis = axis_of(self.axis, rank)?;
         let mut dims = [0; MAX_RANK];
@@ -44,9 +46,16 @@ impl Op for Concat {
         let mut start = 0;
         for i in 0..cx.args() {
             let x = cx.view(i);
-            if x.shape.len() != 0 {
+            if !x.shape.is_empty() {
                 let (out, from) = (&mut cx.out()[start * strides[axis]..], x.strides());
-                elementwise::copy_strided(Write::Overwrite, out, &strides[..rank], x.data, &from[..rank], x.shape);
+                elementwise::copy_strided(
+                    Write::Overwrite,
+                    out,
+                    &strides[..rank],
+                    x.data,
+                    &from[..rank],
+                    x.shape,
+                );
             }
             start += x.shape[axis];
         }
@@ -55,7 +64,9 @@ impl Op for Concat {
 
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
         let (strides, rank) = (cx.shape().strides(), cx.shape().rank());
-        let Ok(axis) = axis_of(self.axis, rank) else { return };
+        let Ok(axis) = axis_of(self.axis, rank) else {
+            return;
+        };
         let mut start = 0;
         for i in 0..cx.args() {
             let shape = cx.arg_shape(i);
@@ -63,7 +74,14 @@ impl Op for Concat {
             start += shape[axis];
             cx.into(i, |dst| {
                 let (dy, to) = (&cx.dy()[from..], dst.strides());
-                elementwise::copy_strided(dst.write, dst.data, &to[..rank], dy, &strides[..rank], shape);
+                elementwise::copy_strided(
+                    dst.write,
+                    dst.data,
+                    &to[..rank],
+                    dy,
+                    &strides[..rank],
+                    shape,
+                );
             });
         }
     }
@@ -72,7 +90,10 @@ impl Op for Concat {
         let v = |shape: &[usize]| ArgSpec::values(shape);
         vec![
             Sample::new(Concat { axis: 0 }, [v(&[2, 3]), v(&[1, 3])]),
-            Sample::new(Concat { axis: -1 }, [v(&[2, 3]), v(&[2, 1]), v(&[2, 0]), v(&[2, 2]), v(&[2, 1])]),
+            Sample::new(
+                Concat { axis: -1 },
+                [v(&[2, 3]), v(&[2, 1]), v(&[2, 0]), v(&[2, 2]), v(&[2, 1])],
+            ),
             Sample::new(Concat { axis: 1 }, [v(&[2, 1, 2]), v(&[2, 3, 2])]),
         ]
     }

@@ -27,7 +27,14 @@ impl Op for Contiguous {
         let (x, shape) = (cx.view(0), cx.shape());
         let rank = shape.rank();
         let (ds, ss) = (shape.strides(), x.strides());
-        elementwise::copy_strided(cx.write(), cx.out(), &ds[..rank], x.data, &ss[..rank], shape);
+        elementwise::copy_strided(
+            cx.write(),
+            cx.out(),
+            &ds[..rank],
+            x.data,
+            &ss[..rank],
+            shape,
+        );
         Ok(())
     }
 
@@ -42,7 +49,10 @@ impl Op for Contiguous {
     }
 
     fn samples() -> Vec<Sample<Self>> {
-        vec![Sample::new(Contiguous, [ArgSpec::values([2, 3, 4])]), Sample::new(Contiguous, [ArgSpec::values([])])]
+        vec![
+            Sample::new(Contiguous, [ArgSpec::values([2, 3, 4])]),
+            Sample::new(Contiguous, [ArgSpec::values([])]),
+        ]
     }
 }
 
@@ -73,17 +83,38 @@ impl Op for BroadcastTo {
         let rank = shape.rank();
         let strides = broadcast_strides(cx.arg_shape(0), shape);
         let (ds, sy) = (&strides[..rank], &shape.strides()[..rank]);
-        cx.into(0, |dst| reduce::sum_to(dst.write, dst.data, ds, shape, dy, sy, dy, sy, dy, sy, |dy, _, _| dy));
+        cx.into(0, |dst| {
+            reduce::sum_to(
+                dst.write,
+                dst.data,
+                ds,
+                shape,
+                dy,
+                sy,
+                dy,
+                sy,
+                dy,
+                sy,
+                |dy, _, _| dy,
+            )
+        });
     }
 
     fn samples() -> Vec<Sample<Self>> {
         let sample = |from: &[usize], to: &[usize]| {
-            Shape::new(to).ok().map(|to| Sample::new(BroadcastTo(to), [ArgSpec::values(from)]))
+            Shape::new(to)
+                .ok()
+                .map(|to| Sample::new(BroadcastTo(to), [ArgSpec::values(from)]))
         };
-        [sample(&[3, 1], &[2, 3, 4]), sample(&[], &[2, 2]), sample(&[4], &[3, 4]), sample(&[1], &[0])]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            sample(&[3, 1], &[2, 3, 4]),
+            sample(&[], &[2, 2]),
+            sample(&[4], &[3, 4]),
+            sample(&[1], &[0]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 

@@ -49,7 +49,11 @@ impl Dropout {
     }
 
     fn scale<T: Scalar>(self) -> T {
-        T::from_f64(if self.p < 1.0 { 1.0 / (1.0 - self.p) } else { 0.0 })
+        T::from_f64(if self.p < 1.0 {
+            1.0 / (1.0 - self.p)
+        } else {
+            0.0
+        })
     }
 }
 
@@ -60,7 +64,10 @@ impl Op for Dropout {
         if (0.0..=1.0).contains(&self.p) {
             Ok(*args[0])
         } else {
-            Err(Problem::Setting { what: "p must be a probability, 0 to 1", value: self.p })
+            Err(Problem::Setting {
+                what: "p must be a probability, 0 to 1",
+                value: self.p,
+            })
         }
     }
 
@@ -72,7 +79,9 @@ impl Op for Dropout {
 
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
         let (dy, factor) = (cx.dy(), self.factor(self.scale()));
-        cx.into(0, |dst| elementwise::map_indexed(dst.write, dst.data, dy, move |i, dy| dy * factor(i)));
+        cx.into(0, |dst| {
+            elementwise::map_indexed(dst.write, dst.data, dy, move |i, dy| dy * factor(i))
+        });
     }
 
     fn samples() -> Vec<Sample<Self>> {
@@ -125,7 +134,11 @@ mod tests {
         assert!((share(&first) - 0.3).abs() < 0.015);
         for other in [mask(2, 0, 0), mask(1, 1, 0), mask(1, 0, 1)] {
             let both: Vec<bool> = first.iter().zip(&other).map(|(a, b)| *a && *b).collect();
-            assert!((share(&both) - 0.09).abs() < 0.01, "masks look dependent: {}", share(&both));
+            assert!(
+                (share(&both) - 0.09).abs() < 0.01,
+                "masks look dependent: {}",
+                share(&both)
+            );
         }
     }
 }

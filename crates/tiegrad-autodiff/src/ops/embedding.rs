@@ -16,13 +16,22 @@ impl Op for Embedding {
     const NAME: &'static str = "embedding";
 
     fn kind(&self, i: usize) -> ArgKind {
-        if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
+        if i == 1 {
+            ArgKind::Indices
+        } else {
+            ArgKind::Dense
+        }
     }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         let (table, indices) = (args[0], args[1]);
         if table.rank() != 2 {
-            return Err(Problem::Rank { what: "the table", least: 2, most: 2, found: table.rank() });
+            return Err(Problem::Rank {
+                what: "the table",
+                least: 2,
+                most: 2,
+                found: table.rank(),
+            });
         }
         let rank = indices.rank();
         if rank == MAX_RANK {
@@ -43,14 +52,25 @@ impl Op for Embedding {
 
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
         let cols = cx.arg_shape(0)[1];
-        cx.into_zeroed(0, |dst| gather::scatter_add_rows(dst.data, cols, cx.indices(1), cx.dy()));
+        cx.into_zeroed(0, |dst| {
+            gather::scatter_add_rows(dst.data, cols, cx.indices(1), cx.dy())
+        });
     }
 
     fn samples() -> Vec<Sample<Self>> {
         vec![
-            Sample::new(Embedding, [ArgSpec::values([5, 3]), ArgSpec::indices([2, 4], 5)]),
-            Sample::new(Embedding, [ArgSpec::values([5, 3]), ArgSpec::indices([], 5)]),
-            Sample::new(Embedding, [ArgSpec::values([5, 3]), ArgSpec::indices([0], 5)]),
+            Sample::new(
+                Embedding,
+                [ArgSpec::values([5, 3]), ArgSpec::indices([2, 4], 5)],
+            ),
+            Sample::new(
+                Embedding,
+                [ArgSpec::values([5, 3]), ArgSpec::indices([], 5)],
+            ),
+            Sample::new(
+                Embedding,
+                [ArgSpec::values([5, 3]), ArgSpec::indices([0], 5)],
+            ),
         ]
     }
 }
@@ -58,7 +78,10 @@ impl Op for Embedding {
 /// Whether every index is below `size`.
 pub(crate) fn check_indices(indices: &[u32], size: usize) -> Result<(), Problem> {
     match indices.iter().find(|&&i| i as usize >= size) {
-        Some(&i) => Err(Problem::Index { index: i as usize, size }),
+        Some(&i) => Err(Problem::Index {
+            index: i as usize,
+            size,
+        }),
         None => Ok(()),
     }
 }

@@ -21,33 +21,60 @@ pub struct Linear {
 fn sizes(x: &Shape, w: &Shape) -> MatmulShape {
     let (out_features, in_features) = (w[0], w[1]);
     let rows = x[..x.rank() - 1].iter().product();
-    MatmulShape { batch: [1, 1], m: rows, n: out_features, k: in_features }
+    MatmulShape {
+        batch: [1, 1],
+        m: rows,
+        n: out_features,
+        k: in_features,
+    }
 }
 
 impl Op for Linear {
     const NAME: &'static str = "linear";
 
     fn kind(&self, i: usize) -> ArgKind {
-        if i == 1 { ArgKind::Strided } else { ArgKind::Dense }
+        if i == 1 {
+            ArgKind::Strided
+        } else {
+            ArgKind::Dense
+        }
     }
 
     #[inline]
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         let (x, w) = (args[0], args[1]);
         if w.rank() != 2 {
-            return Err(Problem::Rank { what: "the weight", least: 2, most: 2, found: w.rank() });
+            return Err(Problem::Rank {
+                what: "the weight",
+                least: 2,
+                most: 2,
+                found: w.rank(),
+            });
         }
         let rank = x.rank();
         if rank == 0 {
-            return Err(Problem::Rank { what: "the input", least: 1, most: MAX_RANK, found: 0 });
+            return Err(Problem::Rank {
+                what: "the input",
+                least: 1,
+                most: MAX_RANK,
+                found: 0,
+            });
         }
         if x[rank - 1] != w[1] {
             let what = "the input's last dimension (in_features)";
-            return Err(Problem::Dim { what, expected: w[1], found: x[rank - 1] });
+            return Err(Problem::Dim {
+                what,
+                expected: w[1],
+                found: x[rank - 1],
+            });
         }
         if self.bias && (args[2].rank(), args[2].len()) != (1, w[0]) {
             let what = "the bias's number of elements (out_features)";
-            return Err(Problem::Dim { what, expected: w[0], found: args[2].len() });
+            return Err(Problem::Dim {
+                what,
+                expected: w[0],
+                found: args[2].len(),
+            });
         }
         x.with(rank - 1, w[0]).ok_or(Problem::BadShape)
     }
@@ -58,9 +85,24 @@ impl Op for Linear {
         let s = sizes(cx.arg_shape(0), w.shape);
         let (row, col) = w.matrix();
         let bias = if self.bias { Some(cx.arg(2)) } else { None };
-        let x = Mat { data: x, row: s.k, col: 1, batch: [0, 0] };
-        let wt = Mat { data: w.data, row: col, col: row, batch: [0, 0] };
-        let y = MatMut { data: cx.out(), row: s.n, col: 1, batch: [0, 0] };
+        let x = Mat {
+            data: x,
+            row: s.k,
+            col: 1,
+            batch: [0, 0],
+        };
+        let wt = Mat {
+            data: w.data,
+            row: col,
+            col: row,
+            batch: [0, 0],
+        };
+        let y = MatMut {
+            data: cx.out(),
+            row: s.n,
+            col: 1,
+            batch: [0, 0],
+        };
         matmul(s, T::ONE, x, wt, T::ZERO, bias, y);
         Ok(())
     }
@@ -70,25 +112,90 @@ impl Op for Linear {
         let (x, w, dy) = (cx.arg(0), cx.view(1), cx.dy());
         let s = sizes(cx.arg_shape(0), w.shape);
         let (row, col) = w.matrix();
-        let beta = |write| if write == Write::Overwrite { T::ZERO } else { T::ONE };
+        let beta = |write| {
+            if write == Write::Overwrite {
+                T::ZERO
+            } else {
+                T::ONE
+            }
+        };
         cx.into(0, |dst| {
-            let dy = Mat { data: dy, row: s.n, col: 1, batch: [0, 0] };
-            let w = Mat { data: w.data, row, col, batch: [0, 0] };
-            let dx = MatMut { data: dst.data, row: s.k, col: 1, batch: [0, 0] };
-            matmul(MatmulShape { n: s.k, k: s.n, ..s }, T::ONE, dy, w, beta(dst.write), None, dx);
+            let dy = Mat {
+                data: dy,
+                row: s.n,
+                col: 1,
+                batch: [0, 0],
+            };
+            let w = Mat {
+                data: w.data,
+                row,
+                col,
+                batch: [0, 0],
+            };
+            let dx = MatMut {
+                data: dst.data,
+                row: s.k,
+                col: 1,
+                batch: [0, 0],
+            };
+            matmul(
+                MatmulShape {
+                    n: s.k,
+                    k: s.n,
+                    ..s
+                },
+                T::ONE,
+                dy,
+                w,
+                beta(dst.write),
+                None,
+                dx,
+            );
         });
         cx.into(1, |dst| {
-            let dyt = Mat { data: dy, row: 1, col: s.n, batch: [0, 0] };
-            let x = Mat { data: x, row: s.k, col: 1, batch: [0, 0] };
-            let shape = MatmulShape { batch: [1, 1], m: s.n, n: s.k, k: s.m };
+            let dyt = Mat {
+                data: dy,
+                row: 1,
+                col: s.n,
+                batch: [0, 0],
+            };
+            let x = Mat {
+                data: x,
+                row: s.k,
+                col: 1,
+                batch: [0, 0],
+            };
+            let shape = MatmulShape {
+                batch: [1, 1],
+                m: s.n,
+                n: s.k,
+                k: s.m,
+            };
             let ((row, col), beta) = (dst.matrix(), beta(dst.write));
-            let dw = MatMut { data: dst.data, row, col, batch: [0, 0] };
+            let dw = MatMut {
+                data: dst.data,
+                row,
+                col,
+                batch: [0, 0],
+            };
             matmul(shape, T::ONE, dyt, x, beta, None, dw);
         });
         if self.bias {
             let (rows, sy) = ([s.m, s.n], [s.n, 1]);
             cx.into(2, |dst| {
-                reduce::sum_to(dst.write, dst.data, &[0, 1], &rows, dy, &sy, dy, &sy, dy, &sy, |dy, _, _| dy);
+                reduce::sum_to(
+                    dst.write,
+                    dst.data,
+                    &[0, 1],
+                    &rows,
+                    dy,
+                    &sy,
+                    dy,
+                    &sy,
+                    dy,
+                    &sy,
+                    |dy, _, _| dy,
+                );
             });
         }
     }
@@ -120,7 +227,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[inline]
     pub fn linear(self, weight: Var<'t, T>, bias: Option<Var<'t, T>>) -> Var<'t, T> {
         match bias {
-            Some(bias) => self.graph().apply(Linear { bias: true }, &[self, weight, bias]),
+            Some(bias) => self
+                .graph()
+                .apply(Linear { bias: true }, &[self, weight, bias]),
             None => self.graph().apply(Linear { bias: false }, &[self, weight]),
         }
     }

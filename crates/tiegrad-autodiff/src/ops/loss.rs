@@ -18,7 +18,11 @@ impl Op for CrossEntropy {
     const NAME: &'static str = "cross_entropy";
 
     fn kind(&self, i: usize) -> ArgKind {
-        if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
+        if i == 1 {
+            ArgKind::Indices
+        } else {
+            ArgKind::Dense
+        }
     }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
@@ -51,15 +55,32 @@ impl Op for CrossEntropy {
         let share = cx.dy()[0] / T::from_usize(targets.len());
         let lse = &cx.saved()[..targets.len()];
         cx.into(0, |dst| {
-            rows::cross_entropy_backward(dst.write, dst.data, logits, lse, targets, classes, move |_| share);
+            rows::cross_entropy_backward(
+                dst.write,
+                dst.data,
+                logits,
+                lse,
+                targets,
+                classes,
+                move |_| share,
+            );
         });
     }
 
     fn samples() -> Vec<Sample<Self>> {
         vec![
-            Sample::new(CrossEntropy, [ArgSpec::values([4, 5]), ArgSpec::indices([4], 5)]),
-            Sample::new(CrossEntropy, [ArgSpec::values([2, 3, 4]), ArgSpec::indices([2, 3], 4)]),
-            Sample::new(CrossEntropy, [ArgSpec::values([3]), ArgSpec::indices([], 3)]),
+            Sample::new(
+                CrossEntropy,
+                [ArgSpec::values([4, 5]), ArgSpec::indices([4], 5)],
+            ),
+            Sample::new(
+                CrossEntropy,
+                [ArgSpec::values([2, 3, 4]), ArgSpec::indices([2, 3], 4)],
+            ),
+            Sample::new(
+                CrossEntropy,
+                [ArgSpec::values([3]), ArgSpec::indices([], 3)],
+            ),
         ]
     }
 }
@@ -72,13 +93,29 @@ impl Op for MseLoss {
     const NAME: &'static str = "mse_loss";
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-        if args[0] == args[1] { Ok(Shape::SCALAR) } else { Err(Problem::ShapesDiffer) }
+        if args[0] == args[1] {
+            Ok(Shape::SCALAR)
+        } else {
+            Err(Problem::ShapesDiffer)
+        }
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
         let (x, y) = (cx.arg(0), cx.arg(1));
         let (n, square) = ([x.len()], |x: T, y: T, _: T| (x - y) * (x - y));
-        reduce::sum_to(cx.write(), cx.out(), &[0], &n, x, &[1], y, &[1], y, &[1], square);
+        reduce::sum_to(
+            cx.write(),
+            cx.out(),
+            &[0],
+            &n,
+            x,
+            &[1],
+            y,
+            &[1],
+            y,
+            &[1],
+            square,
+        );
         cx.out()[0] /= T::from_usize(x.len());
         Ok(())
     }
@@ -86,8 +123,12 @@ impl Op for MseLoss {
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
         let (x, y) = (cx.arg(0), cx.arg(1));
         let scale = T::from_f64(2.0) * cx.dy()[0] / T::from_usize(x.len());
-        cx.into(0, |dst| elementwise::zip(dst.write, dst.data, x, y, move |x, y| (x - y) * scale));
-        cx.into(1, |dst| elementwise::zip(dst.write, dst.data, x, y, move |x, y| (y - x) * scale));
+        cx.into(0, |dst| {
+            elementwise::zip(dst.write, dst.data, x, y, move |x, y| (x - y) * scale)
+        });
+        cx.into(1, |dst| {
+            elementwise::zip(dst.write, dst.data, x, y, move |x, y| (y - x) * scale)
+        });
     }
 
     fn samples() -> Vec<Sample<Self>> {

@@ -27,13 +27,22 @@ impl Op for Matmul {
         let (a, b) = (args[0], args[1]);
         for (shape, what) in [(a, "the left operand"), (b, "the right operand")] {
             if shape.rank() < 2 {
-                return Err(Problem::Rank { what, least: 2, most: MAX_RANK, found: shape.rank() });
+                return Err(Problem::Rank {
+                    what,
+                    least: 2,
+                    most: MAX_RANK,
+                    found: shape.rank(),
+                });
             }
         }
         let (ra, rb) = (a.rank(), b.rank());
         if a[ra - 1] != b[rb - 2] {
             let what = "the second to last dimension of the right operand";
-            return Err(Problem::Dim { what, expected: a[ra - 1], found: b[rb - 2] });
+            return Err(Problem::Dim {
+                what,
+                expected: a[ra - 1],
+                found: b[rb - 2],
+            });
         }
         if ra == 2 && rb == 2 {
             return Shape::new(&[a[0], b[1]]).map_err(|_| Problem::BadShape);
@@ -54,7 +63,11 @@ impl Op for Matmul {
     }
 
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-        let (a, b, dy) = (cx.view(0), cx.view(1), Side::of(View::dense(cx.dy(), cx.shape())));
+        let (a, b, dy) = (
+            cx.view(0),
+            cx.view(1),
+            Side::of(View::dense(cx.dy(), cx.shape())),
+        );
         cx.into(0, |dst| product(&dy, &Side::of(b).transposed(), dst));
         cx.into(1, |dst| product(&Side::of(a).transposed(), &dy, dst));
     }
@@ -71,7 +84,9 @@ impl Op for Matmul {
             [&[3, 0], &[0, 2]],
             [&[0, 3], &[3, 2]],
         ];
-        shapes.map(|[a, b]| Sample::new(Matmul, [ArgSpec::values(a), ArgSpec::values(b)])).into()
+        shapes
+            .map(|[a, b]| Sample::new(Matmul, [ArgSpec::values(a), ArgSpec::values(b)]))
+            .into()
     }
 }
 
@@ -92,20 +107,51 @@ impl<'a, T> Side<'a, T> {
         let (row, col) = x.matrix();
         let Some((batch, &[rows, cols])) = x.shape.dims().split_last_chunk::<2>() else {
             // The shapes were checked: both have two dimensions or more.
-            return Side { data: x.data, batch: &[], batch_strides: [0; MAX_RANK], rows: 0, cols: 0, row, col };
+            return Side {
+                data: x.data,
+                batch: &[],
+                batch_strides: [0; MAX_RANK],
+                rows: 0,
+                cols: 0,
+                row,
+                col,
+            };
         };
-        let batch_strides = if batch.is_empty() { [0; MAX_RANK] } else { x.strides() };
-        Side { data: x.data, batch, batch_strides, rows, cols, row, col }
+        let batch_strides = if batch.is_empty() {
+            [0; MAX_RANK]
+        } else {
+            x.strides()
+        };
+        Side {
+            data: x.data,
+            batch,
+            batch_strides,
+            rows,
+            cols,
+            row,
+            col,
+        }
     }
 
     #[inline]
     fn transposed(self) -> Side<'a, T> {
-        Side { rows: self.cols, cols: self.rows, row: self.col, col: self.row, ..self }
+        Side {
+            rows: self.cols,
+            cols: self.rows,
+            row: self.col,
+            col: self.row,
+            ..self
+        }
     }
 
     #[inline]
     fn mat(&self) -> Mat<'a, T> {
-        Mat { data: self.data, row: self.row, col: self.col, batch: [0, 0] }
+        Mat {
+            data: self.data,
+            row: self.row,
+            col: self.col,
+            batch: [0, 0],
+        }
     }
 }
 
@@ -116,18 +162,33 @@ fn product<T: Scalar>(a: &Side<'_, T>, b: &Side<'_, T>, dst: Dst<'_, T>) {
         Write::Overwrite => T::ZERO,
         Write::Accumulate => T::ONE,
     };
-    let one = MatmulShape { batch: [1, 1], m: a.rows, n: b.cols, k: a.cols };
+    let one = MatmulShape {
+        batch: [1, 1],
+        m: a.rows,
+        n: b.cols,
+        k: a.cols,
+    };
     let (row, col) = dst.matrix();
     let target = &dst.shape[..dst.shape.rank() - 2];
     if a.batch.is_empty() && b.batch.is_empty() && target.is_empty() {
-        let c = MatMut { data: dst.data, row, col, batch: [0, 0] };
+        let c = MatMut {
+            data: dst.data,
+            row,
+            col,
+            batch: [0, 0],
+        };
         return matmul(one, T::ONE, a.mat(), b.mat(), beta, None, c);
     }
 
     // As many dimensions as the longest has; a stride of 0 repeats an operand, and in `dst` means a sum.
     let rank = a.batch.len().max(b.batch.len()).max(target.len());
     let dst_strides = dst.strides();
-    let mut batch = Batch { sizes: [1; MAX_RANK], a: [0; MAX_RANK], b: [0; MAX_RANK], dst: [0; MAX_RANK] };
+    let mut batch = Batch {
+        sizes: [1; MAX_RANK],
+        a: [0; MAX_RANK],
+        b: [0; MAX_RANK],
+        dst: [0; MAX_RANK],
+    };
     for (sizes, strides, to) in [
         (a.batch, &a.batch_strides, &mut batch.a),
         (b.batch, &b.batch_strides, &mut batch.b),
@@ -179,7 +240,8 @@ impl Batch {
         if rank == 1 && self.b[0] == 0 && self.a[0] == a.row * one.m && self.dst[0] == row * one.m {
             one.m *= self.sizes[0];
             split = 0;
-        } else if rank == 1 && summed(0) && self.a[0] == a.col * one.k && self.b[0] == b.row * one.k {
+        } else if rank == 1 && summed(0) && self.a[0] == a.col * one.k && self.b[0] == b.row * one.k
+        {
             one.k *= self.sizes[0];
             split = 0;
         } else {
@@ -188,7 +250,8 @@ impl Batch {
                 if split > 0 && !summed(split - 1) {
                     split -= 1;
                     one.batch[slot] = self.sizes[split];
-                    (a.batch[slot], b.batch[slot], dst_batch[slot]) = (self.a[split], self.b[split], self.dst[split]);
+                    (a.batch[slot], b.batch[slot], dst_batch[slot]) =
+                        (self.a[split], self.b[split], self.dst[split]);
                 } else {
                     break;
                 }
@@ -198,15 +261,32 @@ impl Batch {
         let mut index = [0; MAX_RANK];
         loop {
             let at = |strides: &[usize; MAX_RANK]| -> usize {
-                index[..split].iter().zip(strides).map(|(i, stride)| i * stride).sum()
+                index[..split]
+                    .iter()
+                    .zip(strides)
+                    .map(|(i, stride)| i * stride)
+                    .sum()
             };
             let first = (0..split).all(|i| !summed(i) || index[i] == 0);
             let beta = if first { beta } else { T::ONE };
-            let c = MatMut { data: &mut dst[at(&self.dst)..], row, col, batch: dst_batch };
-            let a = Mat { data: &a.data[at(&self.a).min(a.data.len())..], ..a };
-            let b = Mat { data: &b.data[at(&self.b).min(b.data.len())..], ..b };
+            let c = MatMut {
+                data: &mut dst[at(&self.dst)..],
+                row,
+                col,
+                batch: dst_batch,
+            };
+            let a = Mat {
+                data: &a.data[at(&self.a).min(a.data.len())..],
+                ..a
+            };
+            let b = Mat {
+                data: &b.data[at(&self.b).min(b.data.len())..],
+                ..b
+            };
             matmul(one, T::ONE, a, b, beta, None, c);
-            let Some(i) = (0..split).rev().find(|&i| index[i] + 1 < self.sizes[i]) else { break };
+            let Some(i) = (0..split).rev().find(|&i| index[i] + 1 < self.sizes[i]) else {
+                break;
+            };
             index[i] += 1;
             index[i + 1..split].fill(0);
         }
@@ -254,7 +334,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn matmul(self, other: Var<'t, T>) -> Var<'t, T> {
         let g = self.graph();
         match (self.error_free_rank(), other.error_free_rank()) {
-            (Some(1), Some(1)) => g.apply(Matmul, &[self.unsqueeze(0), other.unsqueeze(1)]).reshape(Shape::SCALAR),
+            (Some(1), Some(1)) => g
+                .apply(Matmul, &[self.unsqueeze(0), other.unsqueeze(1)])
+                .reshape(Shape::SCALAR),
             (Some(1), _) => g.apply(Matmul, &[self.unsqueeze(0), other]).squeeze(-2),
             (_, Some(1)) => g.apply(Matmul, &[self, other.unsqueeze(1)]).squeeze(-1),
             _ => g.apply(Matmul, &[self, other]),

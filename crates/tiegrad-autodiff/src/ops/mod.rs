@@ -30,8 +30,8 @@ pub use norm::LayerNorm;
 pub use reduce::{Amax, Sum};
 pub use softmax::{LogSoftmax, Softmax};
 pub use unary::{
-    Abs, Affine, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, LeakyRelu, Log, Log1p, Pow, Reciprocal, Relu,
-    Sigmoid, Silu, Sin, Softplus, Sqrt, Square, Tanh, Unary,
+    Abs, Affine, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, LeakyRelu, Log, Log1p, Pow,
+    Reciprocal, Relu, Sigmoid, Silu, Sin, Softplus, Sqrt, Square, Tanh, Unary,
 };
 
 use crate::op::Op;

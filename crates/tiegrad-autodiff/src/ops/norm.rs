@@ -32,7 +32,10 @@ impl Op for LayerNorm {
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         let x = args[0];
         for parameter in &args[1..] {
-            let tail = x.rank().checked_sub(parameter.rank()).map(|lead| &x[lead..]);
+            let tail = x
+                .rank()
+                .checked_sub(parameter.rank())
+                .map(|lead| &x[lead..]);
             // Two parameters that are both a tail of x, one longer than the other, do not go together.
             if tail != Some(&parameter[..]) || *parameter != args[1] {
                 return Err(Problem::ShapesDiffer);
@@ -49,12 +52,24 @@ impl Op for LayerNorm {
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
         let x = cx.arg(0);
         let weight = if self.weight { Some(cx.arg(1)) } else { None };
-        let bias = if self.bias { Some(cx.arg(self.bias_at())) } else { None };
+        let bias = if self.bias {
+            Some(cx.arg(self.bias_at()))
+        } else {
+            None
+        };
         if self.cols == 0 {
             return Ok(());
         }
         let (out, stats) = cx.out_and_saved();
-        rows::layer_norm(out, stats, x, weight, bias, T::from_f64(self.eps), self.cols);
+        rows::layer_norm(
+            out,
+            stats,
+            x,
+            weight,
+            bias,
+            T::from_f64(self.eps),
+            self.cols,
+        );
         Ok(())
     }
 
@@ -67,17 +82,33 @@ impl Op for LayerNorm {
             return;
         }
         let weight = if self.weight { Some(cx.arg(1)) } else { None };
-        cx.into(0, |dst| rows::layer_norm_backward_input(dst.write, dst.data, dy, x, stats, weight, self.cols));
+        cx.into(0, |dst| {
+            rows::layer_norm_backward_input(dst.write, dst.data, dy, x, stats, weight, self.cols)
+        });
         match (self.weight, self.bias) {
             (true, true) => cx.into_many([1, 2], |[dw, db]| {
                 let [dw, db] = [dw, db].map(|dst| dst.map(|dst| (dst.write, dst.data)));
                 rows::layer_norm_backward_params(dw, db, dy, x, stats, self.cols);
             }),
             (true, false) => cx.into(1, |dw| {
-                rows::layer_norm_backward_params(Some((dw.write, dw.data)), None, dy, x, stats, self.cols);
+                rows::layer_norm_backward_params(
+                    Some((dw.write, dw.data)),
+                    None,
+                    dy,
+                    x,
+                    stats,
+                    self.cols,
+                );
             }),
             (false, true) => cx.into(1, |db| {
-                rows::layer_norm_backward_params(None, Some((db.write, db.data)), dy, x, stats, self.cols);
+                rows::layer_norm_backward_params(
+                    None,
+                    Some((db.write, db.data)),
+                    dy,
+                    x,
+                    stats,
+                    self.cols,
+                );
             }),
             (false, false) => {}
         }
@@ -85,7 +116,12 @@ impl Op for LayerNorm {
 
     fn samples() -> Vec<Sample<Self>> {
         let v = |shape: &[usize]| ArgSpec::values(shape);
-        let op = |cols, weight, bias| LayerNorm { cols, weight, bias, eps: 1e-5 };
+        let op = |cols, weight, bias| LayerNorm {
+            cols,
+            weight,
+            bias,
+            eps: 1e-5,
+        };
         vec![
             Sample::new(op(5, true, true), [v(&[3, 5]), v(&[5]), v(&[5])]),
             Sample::new(op(5, true, false), [v(&[3, 5]), v(&[5])]),
@@ -107,13 +143,23 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// # Ok::<(), tiegrad_autodiff::Error>(())
     /// ```
     #[track_caller]
-    pub fn layer_norm(self, weight: Option<Var<'t, T>>, bias: Option<Var<'t, T>>, eps: f64) -> Var<'t, T> {
+    pub fn layer_norm(
+        self,
+        weight: Option<Var<'t, T>>,
+        bias: Option<Var<'t, T>>,
+        eps: f64,
+    ) -> Var<'t, T> {
         let g = self.graph();
         let cols = match (weight, bias) {
             (Some(parameter), _) | (None, Some(parameter)) => parameter.shape().len(),
             (None, None) => self.shape().last().copied().unwrap_or(1),
         };
-        let op = LayerNorm { cols, weight: weight.is_some(), bias: bias.is_some(), eps };
+        let op = LayerNorm {
+            cols,
+            weight: weight.is_some(),
+            bias: bias.is_some(),
+            eps,
+        };
         match (weight, bias) {
             (Some(w), Some(b)) => g.apply(op, &[self, w, b]),
             (Some(p), None) | (None, Some(p)) => g.apply(op, &[self, p]),

@@ -16,7 +16,10 @@ struct Axes {
 }
 
 impl Axes {
-    const ALL: Axes = Axes { bits: !0, keepdim: false };
+    const ALL: Axes = Axes {
+        bits: !0,
+        keepdim: false,
+    };
 
     fn of(axes: &[isize], rank: usize, keepdim: bool) -> Result<Axes, Problem> {
         let mut bits = 0_u8;
@@ -59,7 +62,12 @@ impl Axes {
 
     /// How many elements go into one.
     fn count(self, shape: &Shape) -> usize {
-        shape.iter().enumerate().filter(|(axis, _)| self.contains(*axis)).map(|(_, n)| n).product()
+        shape
+            .iter()
+            .enumerate()
+            .filter(|(axis, _)| self.contains(*axis))
+            .map(|(_, n)| n)
+            .product()
     }
 }
 
@@ -79,7 +87,19 @@ impl Op for Sum {
         let rank = shape.rank();
         let (ds, ss) = (self.0.strides(shape), shape.strides());
         let (ds, ss) = (&ds[..rank], &ss[..rank]);
-        reduce::sum_to(cx.write(), cx.out(), ds, shape, x, ss, x, ss, x, ss, |x, _, _| x);
+        reduce::sum_to(
+            cx.write(),
+            cx.out(),
+            ds,
+            shape,
+            x,
+            ss,
+            x,
+            ss,
+            x,
+            ss,
+            |x, _, _| x,
+        );
         Ok(())
     }
 
@@ -89,12 +109,21 @@ impl Op for Sum {
         let from = self.0.strides(shape);
         cx.into(0, |dst| {
             let ds = dst.strides();
-            elementwise::copy_strided(dst.write, dst.data, &ds[..rank], cx.dy(), &from[..rank], shape);
+            elementwise::copy_strided(
+                dst.write,
+                dst.data,
+                &ds[..rank],
+                cx.dy(),
+                &from[..rank],
+                shape,
+            );
         });
     }
 
     fn samples() -> Vec<Sample<Self>> {
-        let sample = |bits, keepdim, shape: &[usize]| Sample::new(Sum(Axes { bits, keepdim }), [ArgSpec::values(shape)]);
+        let sample = |bits, keepdim, shape: &[usize]| {
+            Sample::new(Sum(Axes { bits, keepdim }), [ArgSpec::values(shape)])
+        };
         vec![
             sample(!0, false, &[3, 4]),
             sample(0b01, false, &[3, 4]),
@@ -117,13 +146,23 @@ impl Op for Amax {
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         let shape = self.0.reduce(args[0])?;
-        if self.0.count(args[0]) == 0 && shape.len() != 0 { Err(Problem::Empty) } else { Ok(shape) }
+        if self.0.count(args[0]) == 0 && !shape.is_empty() {
+            Err(Problem::Empty)
+        } else {
+            Ok(shape)
+        }
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
         let (x, shape) = (cx.arg(0), cx.arg_shape(0));
         let rank = shape.rank();
-        reduce::max_to(cx.out(), &self.0.strides(shape)[..rank], shape, x, &shape.strides()[..rank]);
+        reduce::max_to(
+            cx.out(),
+            &self.0.strides(shape)[..rank],
+            shape,
+            x,
+            &shape.strides()[..rank],
+        );
         Ok(())
     }
 
@@ -132,22 +171,56 @@ impl Op for Amax {
         let rank = shape.rank();
         let (sy, sx) = (self.0.strides(shape), shape.strides());
         let (sy, sx) = (&sy[..rank], &sx[..rank]);
-        let hit = |x: T, y: T| if x == y || (x.is_nan() && y.is_nan()) { T::ONE } else { T::ZERO };
+        let hit = |x: T, y: T| {
+            if x == y || (x.is_nan() && y.is_nan()) {
+                T::ONE
+            } else {
+                T::ZERO
+            }
+        };
         cx.into(0, |dst| {
             cx.with_scratch(y.len(), |share| {
-                reduce::sum_to(Write::Overwrite, share, sy, shape, x, sx, y, sy, y, sy, |x, y, _| hit(x, y));
+                reduce::sum_to(
+                    Write::Overwrite,
+                    share,
+                    sy,
+                    shape,
+                    x,
+                    sx,
+                    y,
+                    sy,
+                    y,
+                    sy,
+                    |x, y, _| hit(x, y),
+                );
                 for (share, &dy) in share.iter_mut().zip(dy) {
                     *share = dy / *share;
                 }
                 // Nothing is summed here: the destination has the operand's shape.
-                reduce::sum_to(dst.write, dst.data, sx, shape, x, sx, y, sy, share, sy, |x, y, share| hit(x, y) * share);
+                reduce::sum_to(
+                    dst.write,
+                    dst.data,
+                    sx,
+                    shape,
+                    x,
+                    sx,
+                    y,
+                    sy,
+                    share,
+                    sy,
+                    |x, y, share| hit(x, y) * share,
+                );
             });
         });
     }
 
     fn samples() -> Vec<Sample<Self>> {
-        let sample =
-            |bits, keepdim, shape: &[usize]| Sample::new(Amax(Axes { bits, keepdim }), [ArgSpec::values(shape).all_distinct()]);
+        let sample = |bits, keepdim, shape: &[usize]| {
+            Sample::new(
+                Amax(Axes { bits, keepdim }),
+                [ArgSpec::values(shape).all_distinct()],
+            )
+        };
         vec![
             sample(!0, false, &[3, 4]),
             sample(0b01, false, &[3, 4]),
@@ -217,7 +290,9 @@ impl<'t, T: Scalar> Var<'t, T> {
         match self.over("mean", axes, keepdim) {
             Ok(axes) => {
                 let count = axes.count(self.shape()) as f64;
-                self.graph().apply(Sum(axes), &[self]).affine(1.0 / count, 0.0)
+                self.graph()
+                    .apply(Sum(axes), &[self])
+                    .affine(1.0 / count, 0.0)
             }
             Err(poisoned) => poisoned,
         }

@@ -79,4 +79,3 @@ row_op! {
     /// x - ln Σ exp(x), computed from x - max x. With y = log_softmax(x): dx = dy - exp(y) Σ dy.
     LogSoftmax, "log_softmax", log_softmax, rows::log_softmax, rows::log_softmax_backward, "-2.0 * 2.0_f64.ln()"
 }
-

@@ -66,7 +66,9 @@ impl<U: Unary> Op for U {
         let (x, y, dy, f) = (cx.arg(0), cx.out(), cx.dy(), *self);
         cx.into(0, |dst| {
             if U::USES_RESULT {
-                elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| f.derivative(x, y) * dy);
+                elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| {
+                    f.derivative(x, y) * dy
+                });
             } else {
                 elementwise::zip_with(dst.write, dst.data, x, dy, Inlined(f));
             }
@@ -75,12 +77,26 @@ impl<U: Unary> Op for U {
 
     fn samples() -> Vec<Sample<Self>> {
         let empty = |(op, spec): (Self, ArgSpec)| match spec {
-            ArgSpec::Values { range, kinks, distinct, .. } => {
-                Sample::new(op, [ArgSpec::Values { shape: vec![0, 2], range, kinks, distinct }])
-            }
+            ArgSpec::Values {
+                range,
+                kinks,
+                distinct,
+                ..
+            } => Sample::new(
+                op,
+                [ArgSpec::Values {
+                    shape: vec![0, 2],
+                    range,
+                    kinks,
+                    distinct,
+                }],
+            ),
             other => Sample::new(op, [other]),
         };
-        let mut samples: Vec<_> = Self::settings().into_iter().map(|(op, spec)| Sample::new(op, [spec])).collect();
+        let mut samples: Vec<_> = Self::settings()
+            .into_iter()
+            .map(|(op, spec)| Sample::new(op, [spec]))
+            .collect();
         samples.extend(Self::settings().into_iter().take(1).map(empty));
         samples
     }
@@ -414,7 +430,13 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     #[track_caller]
     pub fn softplus(self) -> Var<'t, T> {
-        self.graph().apply(Softplus { beta: 1.0, threshold: 20.0 }, &[self])
+        self.graph().apply(
+            Softplus {
+                beta: 1.0,
+                threshold: 20.0,
+            },
+            &[self],
+        )
     }
 
     /// x to a fixed exponent.

@@ -12,10 +12,17 @@ use crate::var::Var;
 
 /// An axis given PyTorch's way: negative ones count from the end.
 pub(crate) fn axis_of(axis: isize, rank: usize) -> Result<usize, Problem> {
-    let positive = if axis < 0 { axis.checked_add_unsigned(rank) } else { Some(axis) };
+    let positive = if axis < 0 {
+        axis.checked_add_unsigned(rank)
+    } else {
+        Some(axis)
+    };
     match positive.and_then(|axis| usize::try_from(axis).ok()) {
         Some(axis) if axis < rank => Ok(axis),
-        _ => Err(Problem::Axis { axis: axis.unsigned_abs(), rank }),
+        _ => Err(Problem::Axis {
+            axis: axis.unsigned_abs(),
+            rank,
+        }),
     }
 }
 
@@ -25,7 +32,10 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub(crate) fn poisoned(self, op: &'static str, problem: Problem) -> Var<'t, T> {
         match self.node().kind {
             Kind::Poison(_) => self,
-            _ => self.node().core.poison(op, problem, &[self.node()], Location::caller()),
+            _ => self
+                .node()
+                .core
+                .poison(op, problem, &[self.node()], Location::caller()),
         }
     }
 
@@ -43,9 +53,15 @@ impl<'t, T: Scalar> Var<'t, T> {
             Kind::Indices(_) => return self.poisoned(op, Problem::ExpectedValues { operand: 0 }),
             _ => {}
         }
-        let strides = node.strides().copied().unwrap_or_else(|| node.shape.strides());
+        let strides = node
+            .strides()
+            .copied()
+            .unwrap_or_else(|| node.shape.strides());
         match make(node.shape, &strides) {
-            Ok((shape, strides, start)) => self.graph().view(node, shape, strides, start, Location::caller()),
+            Ok((shape, strides, start)) => {
+                self.graph()
+                    .view(node, shape, strides, start, Location::caller())
+            }
             Err(problem) => self.poisoned(op, problem),
         }
     }
@@ -65,7 +81,12 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.viewed("t", |shape, strides| {
             let rank = shape.rank();
             if rank < 2 {
-                return Err(Problem::Rank { what: "the operand", least: 2, most: MAX_RANK, found: rank });
+                return Err(Problem::Rank {
+                    what: "the operand",
+                    least: 2,
+                    most: MAX_RANK,
+                    found: rank,
+                });
             }
             swapped(shape, strides, rank - 2, rank - 1)
         })
@@ -96,7 +117,12 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.viewed("permute", |shape, strides| {
             let rank = shape.rank();
             if order.len() != rank {
-                return Err(Problem::Rank { what: "the operand", least: order.len(), most: order.len(), found: rank });
+                return Err(Problem::Rank {
+                    what: "the operand",
+                    least: order.len(),
+                    most: order.len(),
+                    found: rank,
+                });
             }
             let (mut dims, mut to, mut seen) = ([0; MAX_RANK], [0; MAX_RANK], [false; MAX_RANK]);
             for (i, &axis) in order.iter().enumerate() {
@@ -106,7 +132,11 @@ impl<'t, T: Scalar> Var<'t, T> {
                 }
                 (dims[i], to[i]) = (shape[axis], strides[axis]);
             }
-            Ok((Shape::new(&dims[..rank]).map_err(|_| Problem::BadShape)?, to, 0))
+            Ok((
+                Shape::new(&dims[..rank]).map_err(|_| Problem::BadShape)?,
+                to,
+                0,
+            ))
         })
     }
 
@@ -120,7 +150,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     #[track_caller]
     #[inline]
     pub fn reshape(self, shape: impl IntoShape) -> Var<'t, T> {
-        let Ok(to) = shape.into_shape() else { return self.poisoned("reshape", Problem::BadShape) };
+        let Ok(to) = shape.into_shape() else {
+            return self.poisoned("reshape", Problem::BadShape);
+        };
         let from = self.shape();
         if let (Kind::View(view), true) = (&self.node().kind, to.len() == from.len())
             && reshaped_strides(from, &view.strides, &to).is_none()
@@ -129,9 +161,16 @@ impl<'t, T: Scalar> Var<'t, T> {
         }
         self.viewed("reshape", |shape, strides| {
             if shape.len() != to.len() {
-                return Err(Problem::Numel { from: shape.len(), to: to.len() });
+                return Err(Problem::Numel {
+                    from: shape.len(),
+                    to: to.len(),
+                });
             }
-            Ok((to, reshaped_strides(shape, strides, &to).unwrap_or(to.strides()), 0))
+            Ok((
+                to,
+                reshaped_strides(shape, strides, &to).unwrap_or(to.strides()),
+                0,
+            ))
         })
     }
 
@@ -160,10 +199,22 @@ impl<'t, T: Scalar> Var<'t, T> {
             let axis = axis_of(axis, shape.rank())?;
             let Range { start, end } = range;
             if start > end || end > shape[axis] {
-                return Err(Problem::Range { start, end, size: shape[axis] });
+                return Err(Problem::Range {
+                    start,
+                    end,
+                    size: shape[axis],
+                });
             }
             let to = shape.with(axis, end - start).ok_or(Problem::BadShape)?;
-            Ok((to, *strides, if to.len() == 0 { 0 } else { start * strides[axis] }))
+            Ok((
+                to,
+                *strides,
+                if to.is_empty() {
+                    0
+                } else {
+                    start * strides[axis]
+                },
+            ))
         })
     }
 
@@ -180,10 +231,21 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.viewed("select", |shape, strides| {
             let axis = axis_of(axis, shape.rank())?;
             if index >= shape[axis] {
-                return Err(Problem::Index { index, size: shape[axis] });
+                return Err(Problem::Index {
+                    index,
+                    size: shape[axis],
+                });
             }
             let (to, kept) = without(shape, strides, axis)?;
-            Ok((to, kept, if to.len() == 0 { 0 } else { index * strides[axis] }))
+            Ok((
+                to,
+                kept,
+                if to.is_empty() {
+                    0
+                } else {
+                    index * strides[axis]
+                },
+            ))
         })
     }
 
@@ -198,7 +260,10 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn chunk<const N: usize>(self, axis: isize) -> [Var<'t, T>; N] {
         let size = axis_of(axis, self.shape().rank()).map_or(0, |axis| self.shape()[axis]);
         if N == 0 || !size.is_multiple_of(N) {
-            let problem = Problem::Setting { what: "the number of parts must divide the dimension", value: N as f64 };
+            let problem = Problem::Setting {
+                what: "the number of parts must divide the dimension",
+                value: N as f64,
+            };
             return [self.poisoned("chunk", problem); N];
         }
         let part = size / N;
@@ -227,7 +292,11 @@ impl<'t, T: Scalar> Var<'t, T> {
             dims[axis..=rank].rotate_right(1);
             to[axis..=rank].rotate_right(1);
             (dims[axis], to[axis]) = (1, 0);
-            Ok((Shape::new(&dims[..rank + 1]).map_err(|_| Problem::BadShape)?, to, 0))
+            Ok((
+                Shape::new(&dims[..rank + 1]).map_err(|_| Problem::BadShape)?,
+                to,
+                0,
+            ))
         })
     }
 
@@ -242,7 +311,11 @@ impl<'t, T: Scalar> Var<'t, T> {
         self.viewed("squeeze", |shape, strides| {
             let axis = axis_of(axis, shape.rank())?;
             if shape[axis] != 1 {
-                return Err(Problem::Dim { what: "the dimension to squeeze", expected: 1, found: shape[axis] });
+                return Err(Problem::Dim {
+                    what: "the dimension to squeeze",
+                    expected: 1,
+                    found: shape[axis],
+                });
             }
             let (to, kept) = without(shape, strides, axis)?;
             Ok((to, kept, 0))
@@ -257,7 +330,12 @@ fn dims_of(shape: &Shape) -> [usize; MAX_RANK] {
 }
 
 #[inline]
-fn swapped(shape: &Shape, strides: &Strides, a: usize, b: usize) -> Result<(Shape, Strides, usize), Problem> {
+fn swapped(
+    shape: &Shape,
+    strides: &Strides,
+    a: usize,
+    b: usize,
+) -> Result<(Shape, Strides, usize), Problem> {
     let mut to = *strides;
     to.swap(a, b);
     Ok((shape.swapped(a, b).ok_or(Problem::BadShape)?, to, 0))
@@ -269,12 +347,15 @@ fn without(shape: &Shape, strides: &Strides, axis: usize) -> Result<(Shape, Stri
     dims[axis..rank].rotate_left(1);
     to[axis..rank].rotate_left(1);
     to[rank - 1] = 0;
-    Ok((Shape::new(&dims[..rank - 1]).map_err(|_| Problem::BadShape)?, to))
+    Ok((
+        Shape::new(&dims[..rank - 1]).map_err(|_| Problem::BadShape)?,
+        to,
+    ))
 }
 
 /// The strides that show numbers of shape `from` under `strides` as `to`, if there are such. Both have as many elements.
 fn reshaped_strides(from: &Shape, strides: &Strides, to: &Shape) -> Option<Strides> {
-    if from.len() == 0 {
+    if from.is_empty() {
         return Some(to.strides());
     }
     let mut result = [0; MAX_RANK];
@@ -331,13 +412,20 @@ mod tests {
         let positions = |shape: &Shape, strides: &Strides| {
             let mut all = vec![0];
             for (n, s) in shape.iter().zip(strides) {
-                all = all.iter().flat_map(|p| (0..*n).map(move |i| p + i * s)).collect();
+                all = all
+                    .iter()
+                    .flat_map(|p| (0..*n).map(move |i| p + i * s))
+                    .collect();
             }
             all
         };
         match reshaped_strides(&from, &strides, &to) {
             Some(result) => {
-                assert_eq!(positions(&to, &result), positions(&from, &strides), "{dims:?} {order:?} {to}");
+                assert_eq!(
+                    positions(&to, &result),
+                    positions(&from, &strides),
+                    "{dims:?} {order:?} {to}"
+                );
                 true
             }
             None => false,

@@ -180,6 +180,12 @@ thread_local! {
     static ROOMS: RefCell<AlignedBuf<f64>> = const { RefCell::new(AlignedBuf::new()) };
 }
 
+/// Makes this thread's room, so that no later product allocates.
+pub(crate) fn prepare_thread() {
+    // A thread that is going away makes its own room then.
+    let _ = ROOMS.try_with(|room| room.borrow_mut().resize_zeroed(ROOM));
+}
+
 /// Runs the product with blocks of rows of `a` copied first, so that a row is contiguous.
 ///
 /// # Safety

@@ -131,7 +131,7 @@ impl<'p> Target<'p> {
     pub fn unsuitable(&self, why: impl Into<String>) -> InitError {
         InitError::Unsuitable {
             path: self.path.to_owned(),
-            shape: self.shape,
+            shape: Box::new(self.shape),
             why: why.into(),
         }
     }
@@ -155,7 +155,7 @@ pub enum InitError {
         /// The parameter's path, where there is a tree.
         path: String,
         /// Its shape.
-        shape: Shape,
+        shape: Box<Shape>,
         /// Why.
         why: String,
     },

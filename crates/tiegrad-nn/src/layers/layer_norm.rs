@@ -17,7 +17,7 @@ use crate::tree::{PyBool, PyFloat, PyTuple};
 /// use tiegrad_nn::prelude::*;
 ///
 /// let mut params = Params::<f32>::new();
-/// let norm = LayerNorm::new(&mut params, 4)?;
+/// let norm = LayerNorm::new(&mut params, 4);
 /// assert_eq!(norm.to_string(), "LayerNorm((4,), eps=1e-05, elementwise_affine=True)");
 /// let mut tape = Tape::new();
 /// let y = norm.forward(tape.eval(&params).input(&[1.0, 2.0, 3.0, 4.0]));
@@ -41,14 +41,23 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Over the last dimensions `normalized_shape`, with weight and bias, eps 1e-5.
     ///
-    /// # Errors
-    /// [`InitError`]: a shape that cannot be, a full arena.
+    /// Does not fail: in a full arena, or with a shape that cannot be, the ids are dead, and their use is an error.
     #[track_caller]
-    pub fn new<T: Scalar>(
-        params: &mut Params<T>,
-        normalized_shape: impl IntoShape,
-    ) -> Result<Self, InitError> {
-        Self::with(params, normalized_shape, 1e-5, true, true)
+    pub fn new<T: Scalar>(params: &mut Params<T>, normalized_shape: impl IntoShape) -> Self {
+        let (normalized_shape, weight, bias) = match normalized_shape.into_shape() {
+            Ok(shape) => (
+                shape,
+                params.insert_with(shape, |w| w.fill(T::ONE)),
+                params.insert_with(shape, |_| {}),
+            ),
+            Err(_) => (Shape::SCALAR, ParamId::DEAD, ParamId::DEAD),
+        };
+        Self {
+            weight: Some(weight),
+            bias: Some(bias),
+            normalized_shape,
+            eps: 1e-5,
+        }
     }
 
     /// With the choice of `eps`, `elementwise_affine` (weight, and bias if wanted) and `bias`, as in PyTorch.
@@ -107,13 +116,13 @@ impl Layer for LayerNorm {
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
-        // Not `map`: closures do not hand the caller's line on.
         let weight = match (self.weight, self.bias) {
             (Some(id), _) => Some(g.param(id)),
             (None, Some(_)) => None,
             // The op takes the normalized shape from its parameters.
             (None, None) => Some(g.full(self.normalized_shape, T::ONE)),
         };
+        #[allow(clippy::manual_map)] // a closure would not hand the caller's line on
         let bias = match self.bias {
             Some(id) => Some(g.param(id)),
             None => None,

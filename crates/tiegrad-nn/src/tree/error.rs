@@ -11,7 +11,7 @@ use std::fmt;
 /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
 /// assert_eq!(
 ///     net.find("2.wieght").unwrap_err().to_string(),
-///     r#"there is no parameter "2.wieght"; near it: "2.weight""#
+///     r#"there is no parameter "2.wieght"; near it: "2.weight", "0.weight""#
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

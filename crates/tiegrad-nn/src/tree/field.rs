@@ -23,6 +23,17 @@ use super::module::{Module, Name, ParamUse, Visit, VisitMut};
 /// let net = Net { blocks: vec![(Linear::new(&mut params, 2, 2, &mut rng), ReLU)], scale: None, steps: 3 };
 /// assert_eq!(net.named_parameters()[0].0, "blocks.0.0.weight");
 /// ```
+///
+/// What is neither does not compile, so that no parameter is missed silently; `#[module(skip)]` leaves a field out.
+///
+/// ```compile_fail,E0277
+/// # use tiegrad_nn::prelude::*;
+/// struct Hidden(ParamId);
+///
+/// #[derive(Module)]
+/// # #[module(crate = "tiegrad_nn")]
+/// struct Net { hidden: Hidden }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a module",
     label = "no module, no parameter id, no plain data",
