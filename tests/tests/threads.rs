@@ -82,7 +82,7 @@ fn mlp() -> Trace {
     let shared = Linear::new(&mut params, 509, 509, &mut rng);
     let net = (
         (Linear::new(&mut params, 787, 509, &mut rng), Tanh, shared.clone()),
-        (ReLU, shared, LayerNorm::new(&mut params, 509).unwrap(), Sigmoid),
+        (ReLU, shared, LayerNorm::new(&mut params, 509), Sigmoid),
         Linear::new(&mut params, 509, 10, &mut rng),
     );
     let x = Array2::from_shape_simple_fn((131, 787), || rng.random_range(-1.0..1.0_f32));
