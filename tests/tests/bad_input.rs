@@ -15,13 +15,22 @@ fn the_first_error_is_the_one_reported() {
     let mut tape = Tape::new();
     let g = tape.eval(&params);
     let line = line!() + 1;
-    let bad = g.input(&array![[1.0, 2.0]]).matmul(g.input(&array![[1.0, 2.0]]));
+    let bad = g
+        .input(&array![[1.0, 2.0]])
+        .matmul(g.input(&array![[1.0, 2.0]]));
     let later = (bad.relu() + g.input(&[1.0])).sum().matmul(bad);
     let error = later.item().unwrap_err();
     assert_eq!(error.op(), "matmul");
     assert_eq!(error.location().line(), line);
     assert!(error.location().file().ends_with("bad_input.rs"));
-    assert_eq!(error.shapes().iter().map(|s| s.to_string()).collect::<Vec<_>>(), ["[1, 2]", "[1, 2]"]);
+    assert_eq!(
+        error
+            .shapes()
+            .iter()
+            .map(|s| s.to_string())
+            .collect::<Vec<_>>(),
+        ["[1, 2]", "[1, 2]"]
+    );
     assert!(error.to_string().contains("expected 2"), "{error}");
     // A healthy neighbour.
     assert_eq!(g.input(&[1.0, 2.0]).sum().item().unwrap(), 3.0);
@@ -50,9 +59,18 @@ fn backward_says_why_not() {
     let w = params.insert(&array![1.0, 2.0]).unwrap();
     let mut tape = Tape::new();
     let problem = |result: Result<f32, tiegrad::autodiff::Error>| result.unwrap_err().problem();
-    assert_eq!(problem(tape.record(&mut params).param(w).backward()), Problem::NotScalar);
-    assert_eq!(problem(tape.record(&mut params).input(&[1.0]).backward()), Problem::NoGradient);
-    assert_eq!(problem(tape.eval(&params).param(w).sum().backward()), Problem::NoGradient);
+    assert_eq!(
+        problem(tape.record(&mut params).param(w).backward()),
+        Problem::NotScalar
+    );
+    assert_eq!(
+        problem(tape.record(&mut params).input(&[1.0]).backward()),
+        Problem::NoGradient
+    );
+    assert_eq!(
+        problem(tape.eval(&params).param(w).sum().backward()),
+        Problem::NoGradient
+    );
 }
 
 #[test]
@@ -67,7 +85,10 @@ fn stale_and_foreign_ids_say_what_they_were() {
     let g = tape.record(&mut params);
     let stale = g.param(gone).sum().item().unwrap_err();
     assert_eq!(stale.params(), [gone]);
-    assert!(stale.to_string().contains("[1, 3]") && stale.to_string().contains("bad_input.rs"), "{stale}");
+    assert!(
+        stale.to_string().contains("[1, 3]") && stale.to_string().contains("bad_input.rs"),
+        "{stale}"
+    );
     let foreign_error = g.param(foreign).sum().item().unwrap_err();
     assert_eq!(foreign_error.problem(), Problem::Parameter);
     assert!(foreign_error.arena().is_some());
@@ -78,7 +99,10 @@ fn stale_and_foreign_ids_say_what_they_were() {
 fn vars_of_two_graphs_do_not_mix() {
     let params = Params::<f32>::new();
     let (mut first, mut second) = (Tape::new(), Tape::new());
-    let (a, b) = (first.eval(&params).input(&[1.0]), second.eval(&params).input(&[2.0]));
+    let (a, b) = (
+        first.eval(&params).input(&[1.0]),
+        second.eval(&params).input(&[2.0]),
+    );
     assert_eq!((a + b).item().unwrap_err().problem(), Problem::TwoGraphs);
     assert_eq!((a + a).item().unwrap(), 2.0);
 }
@@ -90,11 +114,26 @@ fn indices_out_of_range() {
     let g = tape.eval(&params);
     let table = g.full([3, 2], 1.0);
     assert_eq!(
-        table.embedding(g.indices(&[0_u32, 3])).sum().item().unwrap_err().problem(),
+        table
+            .embedding(g.indices(&[0_u32, 3]))
+            .sum()
+            .item()
+            .unwrap_err()
+            .problem(),
         Problem::Index { index: 3, size: 3 }
     );
-    assert!(table.cross_entropy(g.indices(&[0_i64, -1, 1])).item().is_err());
-    assert!(table.cross_entropy(g.indices(&[0_u32, 5, 1])).item().is_err());
+    assert!(
+        table
+            .cross_entropy(g.indices(&[0_i64, -1, 1]))
+            .item()
+            .is_err()
+    );
+    assert!(
+        table
+            .cross_entropy(g.indices(&[0_u32, 5, 1]))
+            .item()
+            .is_err()
+    );
     assert!(table.embedding(table).item().is_err());
     assert!((g.indices(&[1_u32]) + g.input(&[1.0])).item().is_err());
     assert!(g.indices(&[1_u32]).value().is_err());
@@ -103,17 +142,37 @@ fn indices_out_of_range() {
 #[test]
 fn nan_and_infinity_pass_through() {
     let mut params = Params::<f32>::new();
-    let w = params.insert(&array![f32::NAN, f32::INFINITY, 0.0]).unwrap();
+    let w = params
+        .insert(&array![f32::NAN, f32::INFINITY, 0.0])
+        .unwrap();
     let mut tape = Tape::new();
-    let loss = tape.record(&mut params).param(w).relu().square().sum().backward().unwrap();
+    let loss = tape
+        .record(&mut params)
+        .param(w)
+        .relu()
+        .square()
+        .sum()
+        .backward()
+        .unwrap();
     assert!(loss.is_nan());
     let g = tape.eval(&params);
     let nan = g.input(&[f32::NAN]);
-    for y in [nan.relu(), nan.gelu(), nan.tanh(), nan.sigmoid(), nan.exp(), nan.log(), nan.maximum(g.scalar(1.0)), nan.max()] {
+    for y in [
+        nan.relu(),
+        nan.gelu(),
+        nan.tanh(),
+        nan.sigmoid(),
+        nan.exp(),
+        nan.log(),
+        nan.maximum(g.scalar(1.0)),
+        nan.max(),
+    ] {
         assert!(y.sum().item().unwrap().is_nan(), "{y:?}");
     }
     // 0 · ∞ is NaN in a product too: nothing is skipped.
-    let product = g.input(&array![[0.0, 1.0]]).matmul(g.input(&array![[f32::INFINITY], [1.0]]));
+    let product = g
+        .input(&array![[0.0, 1.0]])
+        .matmul(g.input(&array![[f32::INFINITY], [1.0]]));
     assert!(product.item().unwrap().is_nan());
 }
 
@@ -121,7 +180,14 @@ fn nan_and_infinity_pass_through() {
 #[test]
 fn a_model_says_where_its_input_or_its_parameters_are_wrong() {
     let (mut params, mut other) = (Params::<f32>::new(), Params::<f32>::new());
-    let config = GptConfig { n_layer: 1, n_head: 2, n_embd: 8, block_size: 4, vocab_size: 5, ..GptConfig::default() };
+    let config = GptConfig {
+        n_layer: 1,
+        n_head: 2,
+        n_embd: 8,
+        block_size: 4,
+        vocab_size: 5,
+        ..GptConfig::default()
+    };
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let gpt = GPT::new(&mut params, &config, &mut rng).unwrap();
     Linear::new(&mut other, 3, 3, &mut rng);
@@ -130,13 +196,26 @@ fn a_model_says_where_its_input_or_its_parameters_are_wrong() {
     let explain = |var: Var<'_, f32>| gpt.explain(&var.sum().item().unwrap_err());
 
     let text = explain(gpt.forward(g.indices(&array![[0_u32, 1, 2, 3, 4]])));
-    assert!(text.contains("slice") && text.contains("wpe.weight"), "{text}");
+    assert!(
+        text.contains("slice") && text.contains("wpe.weight"),
+        "{text}"
+    );
     let text = explain(gpt.forward(g.indices(&array![[0_u32, 5]])));
-    assert!(text.contains("embedding") && text.contains("wte.weight"), "{text}");
+    assert!(
+        text.contains("embedding") && text.contains("wte.weight"),
+        "{text}"
+    );
     assert!(explain(gpt.forward(g.input(&array![[0.0, 1.0]]))).contains("embedding"));
     assert!(explain(gpt.h[0].forward(g.full([1, 2, 9], 1.0))).contains("h.0.ln_1.weight"));
     // Shapes at the rim, and then again what is right.
-    for shape in [vec![], vec![0], vec![2], vec![0, 3], vec![3, 0], vec![1, 2, 2]] {
+    for shape in [
+        vec![],
+        vec![0],
+        vec![2],
+        vec![0, 3],
+        vec![3, 0],
+        vec![1, 2, 2],
+    ] {
         let tokens = ArrayD::<u32>::zeros(shape);
         let _ = gpt.loss(g.indices(&tokens), g.indices(&tokens)).item();
         let _ = gpt.last_logits(g.indices(&tokens)).item();
@@ -145,33 +224,51 @@ fn a_model_says_where_its_input_or_its_parameters_are_wrong() {
 
     let foreign = gpt.forward(tape.record(&mut other).indices(&array![[0_u32, 1]]));
     let error = foreign.sum().backward().unwrap_err();
-    assert!(gpt.explain(&error).contains("is wte.weight"), "{}", gpt.explain(&error));
+    assert!(
+        gpt.explain(&error).contains("is wte.weight"),
+        "{}",
+        gpt.explain(&error)
+    );
 
     params.remove(gpt.h[0].mlp.c_fc.weight).unwrap();
     let g = tape.record(&mut params);
     let x = g.indices(&array![[0_u32, 1]]);
     let text = gpt.explain(&gpt.loss(x, x).backward().unwrap_err());
-    assert!(text.contains("h.0.mlp.c_fc.weight") && text.contains("[32, 8]"), "{text}");
+    assert!(
+        text.contains("h.0.mlp.c_fc.weight") && text.contains("[32, 8]"),
+        "{text}"
+    );
 }
 
 /// A training that has blown up goes on without a panic, and says so in its numbers.
 #[test]
 fn nan_goes_through_a_whole_step() {
-    let optimizers: [Box<dyn Optimizer<f32>>; 4] =
-        [Box::new(SGD::new(0.1)), Box::new(Adam::new(0.1)), Box::new(AdamW::new(0.1)), Box::new(RMSprop::new(0.1))];
+    let optimizers: [Box<dyn Optimizer<f32>>; 4] = [
+        Box::new(SGD::new(0.1)),
+        Box::new(Adam::new(0.1)),
+        Box::new(AdamW::new(0.1)),
+        Box::new(RMSprop::new(0.1)),
+    ];
     for mut opt in optimizers {
         let mut params = Params::<f32>::new();
         let layer = Linear::new(&mut params, 2, 2, &mut Xoshiro256PlusPlus::seed_from_u64(1));
         let mut tape = Tape::new();
         for _ in 0..2 {
             let g = tape.record(&mut params);
-            let loss = layer.forward(g.input(&array![[f32::NAN, 1.0]])).square().sum();
+            let loss = layer
+                .forward(g.input(&array![[f32::NAN, 1.0]]))
+                .square()
+                .sum();
             assert!(loss.backward().unwrap().is_nan());
             assert!(clip_grad_norm(&mut params, 1.0).is_ok_and(f64::is_nan));
             opt.step(&mut params).unwrap();
             params.zero_grad();
         }
-        assert!(params.as_slice(layer.weight).unwrap()[0].is_nan(), "{}", opt.name());
+        assert!(
+            params.as_slice(layer.weight).unwrap()[0].is_nan(),
+            "{}",
+            opt.name()
+        );
     }
 }
 
@@ -192,8 +289,12 @@ fn no_op_panics_whatever_number_of_operands_it_is_given() {
                         let vars: Vec<_> = specs
                             .iter()
                             .map(|spec| match spec {
-                                ArgSpec::Values { shape, .. } => g.leaf(&ArrayD::from_elem(&shape[..], 0.5)),
-                                ArgSpec::Indices { shape, .. } => g.indices(&ArrayD::<u32>::zeros(&shape[..])),
+                                ArgSpec::Values { shape, .. } => {
+                                    g.leaf(&ArrayD::from_elem(&shape[..], 0.5))
+                                }
+                                ArgSpec::Indices { shape, .. } => {
+                                    g.indices(&ArrayD::<u32>::zeros(&shape[..]))
+                                }
                             })
                             .collect();
                         let _ = g.apply(sample.op, &vars).sum().backward();
@@ -203,19 +304,28 @@ fn no_op_panics_whatever_number_of_operands_it_is_given() {
                 let args = &sample.args;
                 self.panicked.extend(run(&[], "no operand"));
                 self.panicked.extend(run(&args[1..], "the first left out"));
-                self.panicked.extend(run(&args[..args.len() - 1], "the last left out"));
-                self.panicked.extend(run(&[&args[..], args].concat(), "all twice"));
+                self.panicked
+                    .extend(run(&args[..args.len() - 1], "the last left out"));
+                self.panicked
+                    .extend(run(&[&args[..], args].concat(), "all twice"));
                 for i in 0..args.len() {
-                    for other in [ArgSpec::values([]), ArgSpec::values([1, 2, 3, 1, 2]), ArgSpec::indices([2], 1)] {
+                    for other in [
+                        ArgSpec::values([]),
+                        ArgSpec::values([1, 2, 3, 1, 2]),
+                        ArgSpec::indices([2], 1),
+                    ] {
                         let mut args = args.clone();
                         args[i] = other;
-                        self.panicked.extend(run(&args, &format!("operand {i} another")));
+                        self.panicked
+                            .extend(run(&args, &format!("operand {i} another")));
                     }
                 }
             }
         }
     }
-    let mut each = Each { panicked: Vec::new() };
+    let mut each = Each {
+        panicked: Vec::new(),
+    };
     ops::visit(&mut each);
     each.panicked.dedup();
     assert!(each.panicked.is_empty(), "{:#?}", each.panicked);
@@ -237,7 +347,11 @@ fn no_op_panics_whatever_it_is_given() {
             let rank = rng.random_range(0..5);
             let shape: Vec<usize> = (0..rank).map(|_| rng.random_range(0..4)).collect();
             let x = Array::from_shape_simple_fn(IxDyn(&shape), || {
-                if rng.random_range(0..40) == 0 { f64::NAN } else { rng.random_range(-2.0..2.0) }
+                if rng.random_range(0..40) == 0 {
+                    f64::NAN
+                } else {
+                    rng.random_range(-2.0..2.0)
+                }
             });
             (rng.random_range(0..12), x)
         };
@@ -310,5 +424,8 @@ fn no_op_panics_whatever_it_is_given() {
         }
         let _ = format!("{y:?}");
     }
-    assert!(answers > 5_000 && errors > 5_000, "{answers} answers, {errors} errors: the draw is lopsided");
+    assert!(
+        answers > 5_000 && errors > 5_000,
+        "{answers} answers, {errors} errors: the draw is lopsided"
+    );
 }

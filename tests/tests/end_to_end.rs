@@ -43,12 +43,19 @@ fn regression() {
     for step in 0..500 {
         opt.set_lr(schedule.lr(step));
         let g = tape.record(&mut params);
-        net.forward(g.input(&x)).mse_loss(g.input(&y)).backward().unwrap();
+        net.forward(g.input(&x))
+            .mse_loss(g.input(&y))
+            .backward()
+            .unwrap();
         opt.step(&mut params).unwrap();
         params.zero_grad();
     }
     let g = tape.eval(&params);
-    let error = net.forward(g.input(&new_x)).mse_loss(g.input(&new_y)).item().unwrap();
+    let error = net
+        .forward(g.input(&new_x))
+        .mse_loss(g.input(&new_y))
+        .item()
+        .unwrap();
     println!("regression: {error}");
     assert!(error < 1e-3, "{error}");
 }
@@ -75,7 +82,10 @@ fn classification_of_spirals() {
     let (mut tape, mut opt) = (Tape::new(), SGD::new(0.1).momentum(0.9).nesterov(true));
     for _ in 0..600 {
         let g = tape.record(&mut params);
-        net.forward(g.input(&x)).cross_entropy(g.indices(&y)).backward().unwrap();
+        net.forward(g.input(&x))
+            .cross_entropy(g.indices(&y))
+            .backward()
+            .unwrap();
         opt.step(&mut params).unwrap();
         params.zero_grad();
     }
@@ -83,7 +93,10 @@ fn classification_of_spirals() {
     let logits = net.forward(g.input(&x));
     let loss = logits.cross_entropy(g.indices(&y)).item().unwrap();
     let logits = logits.value().unwrap();
-    let right = y.iter().enumerate().filter(|&(i, &class)| (logits[[i, 1]] > logits[[i, 0]]) == (class == 1));
+    let right = y
+        .iter()
+        .enumerate()
+        .filter(|&(i, &class)| (logits[[i, 1]] > logits[[i, 0]]) == (class == 1));
     let right = right.count();
     println!("spirals: loss {loss}, {right} of 200");
     assert!(loss < 0.02 && right == 200, "loss {loss}, {right} of 200");
@@ -114,21 +127,35 @@ fn a_gpt_memorizes_a_sentence() {
     let mut losses = Vec::new();
     for _ in 0..200 {
         let g = tape.record(&mut params);
-        let (x, y) = (g.indices((&tokens[..shape[1]], shape)), g.indices((&tokens[1..], shape)));
+        let (x, y) = (
+            g.indices((&tokens[..shape[1]], shape)),
+            g.indices((&tokens[1..], shape)),
+        );
         losses.push(net.loss(x, y).backward().unwrap());
         clip_grad_norm(&mut params, 1.0).unwrap();
         opt.step(&mut params).unwrap();
         params.zero_grad();
     }
     println!("GPT: from {} to {}", losses[0], losses[199]);
-    assert!((losses[0] - (letters.len() as f32).ln()).abs() < 0.3, "{}", losses[0]);
+    assert!(
+        (losses[0] - (letters.len() as f32).ln()).abs() < 0.3,
+        "{}",
+        losses[0]
+    );
     assert!(losses[199] < 0.05, "{}", losses[199]);
 
     let mut said = vec![tokens[0]];
     while said.len() < tokens.len() {
         let g = tape.eval(&params);
-        let logits = net.last_logits(g.indices((&said[..], [1, said.len()]))).value().unwrap();
-        let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+        let logits = net
+            .last_logits(g.indices((&said[..], [1, said.len()])))
+            .value()
+            .unwrap();
+        let best = logits
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .unwrap();
         said.push(best.0 as u32);
     }
     let said: String = said.iter().map(|&token| letters[token as usize]).collect();
@@ -162,7 +189,9 @@ impl Training {
         let mut tape = Tape::new();
         tape.seed(seed);
         Self {
-            opt: AdamW::new(1e-2).weight_decay(0.0).group(Group::new(decayed).weight_decay(0.1)),
+            opt: AdamW::new(1e-2)
+                .weight_decay(0.0)
+                .group(Group::new(decayed).weight_decay(0.1)),
             params,
             net,
             tape,
@@ -184,7 +213,11 @@ impl Training {
             let batch = Array2::from_shape_simple_fn((4, 8), || rng.random_range(0..13_u32));
             self.opt.set_lr(schedule.lr(self.step));
             let g = self.tape.record(&mut self.params);
-            let loss = self.net.loss(g.indices(&batch), g.indices(&batch)).backward().unwrap();
+            let loss = self
+                .net
+                .loss(g.indices(&batch), g.indices(&batch))
+                .backward()
+                .unwrap();
             self.losses.push(loss.to_bits());
             clip_grad_norm(&mut self.params, 1.0).unwrap();
             self.opt.step(&mut self.params).unwrap();
@@ -207,12 +240,21 @@ impl Training {
     fn load(&mut self, path: &Path) {
         let loaded = Loaded::open(path).unwrap();
         let names = checkpoint_names(&self.net);
-        loaded.load_into(&mut self.params, &names, Policy::strict()).unwrap();
+        loaded
+            .load_into(&mut self.params, &names, Policy::strict())
+            .unwrap();
         let state = self.opt.state_mut();
-        loaded.restore_state("optimizer", state, &self.params, &names, Policy::strict()).unwrap();
+        loaded
+            .restore_state("optimizer", state, &self.params, &names, Policy::strict())
+            .unwrap();
         let random = loaded.bytes("rng").unwrap().chunks_exact(8);
-        let random: Vec<u64> = random.map(|b| u64::from_le_bytes(b.try_into().unwrap())).collect();
-        self.tape.set_rng_state(RngState { seed: random[0], step: random[1] });
+        let random: Vec<u64> = random
+            .map(|b| u64::from_le_bytes(b.try_into().unwrap()))
+            .collect();
+        self.tape.set_rng_state(RngState {
+            seed: random[0],
+            step: random[1],
+        });
         self.step = loaded.metadata()["run.step"].parse().unwrap();
     }
 
@@ -225,7 +267,10 @@ impl Training {
             all.push((path.clone(), bits(self.params.as_slice(id).unwrap())));
             all.push((path.clone(), vec![state.step(id).unwrap() as u32]));
             for name in state.names() {
-                all.push((format!("{name}.{path}"), bits(state.tensor(id, name).unwrap().as_slice().unwrap())));
+                all.push((
+                    format!("{name}.{path}"),
+                    bits(state.tensor(id, name).unwrap().as_slice().unwrap()),
+                ));
             }
         }
         all

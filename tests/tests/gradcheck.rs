@@ -28,7 +28,8 @@ fn check_gpt(tied: bool, dropout: f64, bias: bool) {
     let mut params = Params::<f32>::new();
     let net = GPT::new(&mut params, &config, &mut rng).unwrap();
     // Larger weights than a GPT begins with, so that no gradient is too small to be seen; gains and biases too.
-    net.init_at(&mut params, "**", init::uniform(-0.7, 0.7), &mut rng).unwrap();
+    net.init_at(&mut params, "**", init::uniform(-0.7, 0.7), &mut rng)
+        .unwrap();
     let x = array![[1_u32, 4, 0, 6], [2, 2, 5, 3]];
     let y = array![[4_u32, 0, 6, 2], [2, 5, 3, 1]];
     let params = params.cast::<f64>();
@@ -62,9 +63,20 @@ fn an_autoencoder_with_transposed_ties() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
     let mut params = Params::<f32>::new();
     let encoder = [(6, 4), (4, 3)].map(|(i, o)| Linear::new(&mut params, i, o, &mut rng));
-    let mut decode = |layer: &Linear| TiedLinear::new(&mut params, Tied::transposed(layer.weight), true);
-    let decoder = (decode(&encoder[1]).unwrap(), Tanh, decode(&encoder[0]).unwrap());
-    let net = (encoder[0].clone(), Tanh, encoder[1].clone(), Sigmoid, decoder);
+    let mut decode =
+        |layer: &Linear| TiedLinear::new(&mut params, Tied::transposed(layer.weight), true);
+    let decoder = (
+        decode(&encoder[1]).unwrap(),
+        Tanh,
+        decode(&encoder[0]).unwrap(),
+    );
+    let net = (
+        encoder[0].clone(),
+        Tanh,
+        encoder[1].clone(),
+        Sigmoid,
+        decoder,
+    );
     assert_eq!((net.named_parameters().len(), net.all_uses().len()), (6, 8));
 
     let x = Array2::from_shape_simple_fn((5, 6), || rng.random_range(-1.0..1.0));
@@ -86,9 +98,12 @@ fn a_recurrent_net() {
         let inputs = table.forward(g.indices(&array![[0_u32, 3, 4, 3, 1], [2, 2, 0, 1, 4]]));
         let mut h = g.full([2, 3], 0.1);
         for step in 0..5 {
-            h = cell.forward(g.concat(&[inputs.select(1, step), h], -1)).tanh();
+            h = cell
+                .forward(g.concat(&[inputs.select(1, step), h], -1))
+                .tanh();
         }
-        h.matmul(g.param(table.weight).t()).cross_entropy(g.indices(&[3_u32, 0]))
+        h.matmul(g.param(table.weight).t())
+            .cross_entropy(g.indices(&[3_u32, 0]))
     });
     assert_eq!(gradients.unwrap().elements, 15 + 18 + 3);
 }
@@ -109,7 +124,11 @@ impl Op for Wrong {
     }
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
         let factor = T::from_f64(2.02);
-        cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), move |x, dy| factor * x * dy));
+        cx.into(0, |dst| {
+            elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), move |x, dy| {
+                factor * x * dy
+            })
+        });
     }
     fn samples() -> Vec<Sample<Self>> {
         vec![Sample::new(Wrong, [ArgSpec::values([3])])]
@@ -124,7 +143,11 @@ fn a_wrong_rule_anywhere_in_a_model_is_found() {
         let layer = layer.clone();
         gradcheck(&params, move |g| {
             let h = layer.forward(g.full([1, 3], 1.0));
-            let h = if wrong { g.apply(Wrong, &[h]) } else { h.square() };
+            let h = if wrong {
+                g.apply(Wrong, &[h])
+            } else {
+                h.square()
+            };
             h.sum()
         })
     };

@@ -45,7 +45,10 @@ static ALLOCATOR: Counting = Counting;
 fn a_training_step_allocates_nothing_after_warm_up() {
     threads::set_num_threads(2);
     wake_the_helper();
-    assert!(allocations(|| drop(std::hint::black_box(Box::new(1)))) == 1, "the count counts");
+    assert!(
+        allocations(|| drop(std::hint::black_box(Box::new(1)))) == 1,
+        "the count counts"
+    );
 
     let small = GptConfig {
         n_layer: 2,
@@ -57,7 +60,12 @@ fn a_training_step_allocates_nothing_after_warm_up() {
     };
     gpt::<f32>("a small GPT", &small, 3, 20);
     gpt::<f64>("in f64", &small, 3, 20);
-    let with = |dropout, bias, tied| GptConfig { dropout, bias, tied, ..small.clone() };
+    let with = |dropout, bias, tied| GptConfig {
+        dropout,
+        bias,
+        tied,
+        ..small.clone()
+    };
     gpt::<f32>("with dropout and biases", &with(0.1, true, true), 3, 20);
     gpt::<f32>("untied", &with(0.0, false, false), 3, 20);
     // W3 of the benchmarks.
@@ -104,14 +112,18 @@ fn gpt<T: Scalar>(what: &str, config: &GptConfig, batch: usize, steps: usize) {
     let mut params = Params::<T>::new();
     let net = GPT::new(&mut params, config, &mut rng).unwrap();
     let decayed = net.select_by(&params, |_, info| info.shape.rank() >= 2);
-    let mut opt = AdamW::new(1e-3).weight_decay(0.0).group(Group::new(decayed).weight_decay(0.1));
+    let mut opt = AdamW::new(1e-3)
+        .weight_decay(0.0)
+        .group(Group::new(decayed).weight_decay(0.1));
     let schedule = WarmupCosine {
         warmup_iters: 2,
         lr_decay_iters: 100,
         learning_rate: 1e-3,
         min_lr: 1e-4,
     };
-    let text: Vec<u32> = (0..2000).map(|_| rng.random_range(0..config.vocab_size as u32)).collect();
+    let text: Vec<u32> = (0..2000)
+        .map(|_| rng.random_range(0..config.vocab_size as u32))
+        .collect();
     let time = config.block_size;
     let mut batch_of = [vec![0; batch * time], vec![0; batch * time]];
     let mut tape = Tape::new();
@@ -125,7 +137,9 @@ fn gpt<T: Scalar>(what: &str, config: &GptConfig, batch: usize, steps: usize) {
             }
         }
         let g = tape.record(&mut params);
-        let [x, y] = batch_of.each_ref().map(|b| g.indices((&b[..], [batch, time])));
+        let [x, y] = batch_of
+            .each_ref()
+            .map(|b| g.indices((&b[..], [batch, time])));
         let loss = net.loss(x, y).backward().unwrap();
         assert!(loss.is_finite());
         clip_grad_norm(&mut params, 1.0).unwrap();
@@ -133,7 +147,9 @@ fn gpt<T: Scalar>(what: &str, config: &GptConfig, batch: usize, steps: usize) {
         params.zero_grad();
         // Validation between steps.
         let g = tape.eval(&params);
-        let [x, y] = batch_of.each_ref().map(|b| g.indices((&b[..time], [1, time])));
+        let [x, y] = batch_of
+            .each_ref()
+            .map(|b| g.indices((&b[..time], [1, time])));
         assert!(net.loss(x, y).item().unwrap().is_finite());
     });
 }
@@ -155,7 +171,11 @@ fn mlp(mut opt: impl Optimizer<f32>) {
     check(&name, 50, |step| {
         let g = tape.record(&mut params);
         // Copied in, and used where it stands.
-        let x = if step % 2 == 0 { g.input(&x) } else { g.input_ref(x.view()) };
+        let x = if step % 2 == 0 {
+            g.input(&x)
+        } else {
+            g.input_ref(x.view())
+        };
         net.forward(x).mse_loss(g.input(&y)).backward().unwrap();
         clip_grad_value(&mut params, 10.0).unwrap();
         opt.step(&mut params).unwrap();

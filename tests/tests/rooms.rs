@@ -1,5 +1,7 @@
 //! The direction of dependencies between the rooms, as docs/architecture.md draws it, from `cargo metadata`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -13,24 +15,47 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tiegrad-optim", &["kernels", "arena"]),
     ("tiegrad-checkpoint", &["kernels", "arena"]),
     ("tiegrad-check", &["kernels", "arena", "autodiff", "nn"]),
-    ("tiegrad", &["kernels", "arena", "autodiff", "nn", "optim", "checkpoint"]),
+    (
+        "tiegrad",
+        &["kernels", "arena", "autodiff", "nn", "optim", "checkpoint"],
+    ),
     ("tiegrad-cli", &["tiegrad"]),
 ];
 
 /// What the library may use from outside. Each entry costs every user compile time.
 const OUTSIDE: &[&str] = &[
-    "bumpalo", "matrixmultiply", "ndarray", "proc-macro2", "quote", "rand", "regex-lite", "safetensors", "smallvec", "syn",
+    "bumpalo",
+    "matrixmultiply",
+    "ndarray",
+    "proc-macro2",
+    "quote",
+    "rand",
+    "regex-lite",
+    "safetensors",
+    "smallvec",
+    "syn",
     // Compiled by safetensors anyway.
-    "serde", "serde_json",
+    "serde",
+    "serde_json",
 ];
 
 fn normal_dependencies() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     metadata["packages"]
         .as_array()
@@ -41,7 +66,9 @@ fn normal_dependencies() -> BTreeMap<String, Vec<String>> {
             let normal = dependencies.iter().filter(|d| d["kind"].is_null());
             (
                 package["name"].as_str().unwrap().to_string(),
-                normal.map(|d| d["name"].as_str().unwrap().to_string()).collect(),
+                normal
+                    .map(|d| d["name"].as_str().unwrap().to_string())
+                    .collect(),
             )
         })
         .collect()
@@ -63,18 +90,27 @@ fn rooms_use_only_what_the_table_says() {
         }
     }
     for (name, _) in TABLE {
-        assert!(found.contains_key(*name), "{name} is in the table and not in the workspace");
+        assert!(
+            found.contains_key(*name),
+            "{name} is in the table and not in the workspace"
+        );
     }
 }
 
 #[test]
 fn the_library_uses_few_crates_from_outside() {
     for (name, dependencies) in normal_dependencies() {
-        if matches!(name.as_str(), "tiegrad-tests" | "tiegrad-benches" | "tiegrad-cli") {
+        if matches!(
+            name.as_str(),
+            "tiegrad-tests" | "tiegrad-benches" | "tiegrad-cli"
+        ) {
             continue;
         }
         for dependency in dependencies.iter().filter(|d| !d.starts_with("tiegrad")) {
-            assert!(OUTSIDE.contains(&dependency.as_str()), "{name} uses {dependency}, which is not on the list");
+            assert!(
+                OUTSIDE.contains(&dependency.as_str()),
+                "{name} uses {dependency}, which is not on the list"
+            );
         }
     }
 }

@@ -82,10 +82,6 @@ impl<T: Scalar, const N: usize> Input<T> for &[T; N] {
     slice_input!(this, &this[..], &[N]);
 }
 
-impl<T: Scalar, const N: usize> Input<T> for [T; N] {
-    slice_input!(this, &this[..], &[N]);
-}
-
 impl<T: Scalar, const R: usize> Input<T> for (&[T], [usize; R]) {
     slice_input!(this, this.0, &this.1[..]);
 }

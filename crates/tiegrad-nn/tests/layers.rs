@@ -283,7 +283,7 @@ fn activations_print_and_compute() {
     let params = Params::<f64>::new();
     let mut tape = Tape::new();
     let g = tape.eval(&params);
-    let x = g.input([-1.0, 2.0]);
+    let x = g.input(&[-1.0, 2.0]);
     let value = |y: Var<'_, f64>| y.value().unwrap().iter().copied().collect::<Vec<_>>();
     let net = (
         ReLU,

@@ -70,7 +70,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ),
     };
     // The clone is the same block once more, as in a recurrent net: its parameters are tied to the first one's.
-    let net = (block.clone(), block, Linear::new(&mut params, 6, 3, &mut rng));
+    let net = (
+        block.clone(),
+        block,
+        Linear::new(&mut params, 6, 3, &mut rng),
+    );
     println!("{}\n", net.repr());
     println!("{}\n", net.tree(&params));
 
@@ -82,7 +86,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut tape, mut opt) = (Tape::new(), AdamW::new(1e-2));
     for step in 0..=200 {
         let g = tape.record(&mut params);
-        let loss = net.forward(g.input(&x)).cross_entropy(g.indices(&y)).backward()?;
+        let loss = net
+            .forward(g.input(&x))
+            .cross_entropy(g.indices(&y))
+            .backward()?;
         opt.step(&mut params)?;
         params.zero_grad();
         if step % 50 == 0 {
@@ -95,7 +102,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let x = g.full([2, 6], 0.5);
         net.forward(x).square().sum()
     })?;
-    println!("\n{} gradients checked, the largest error {:.0e}", report.elements, report.worst);
+    println!(
+        "\n{} gradients checked, the largest error {:.0e}",
+        report.elements, report.worst
+    );
 
     // A mistake is an error that says where.
     let g = tape.eval(&params);

@@ -26,9 +26,16 @@ impl Op for Huber {
         };
         if self.delta.is_nan() || self.delta <= 0.0 {
             let what = "delta must be positive";
-            return Err(Problem::Setting { what, value: self.delta });
+            return Err(Problem::Setting {
+                what,
+                value: self.delta,
+            });
         }
-        if x == y { Ok(*x) } else { Err(Problem::ShapesDiffer) }
+        if x == y {
+            Ok(*x)
+        } else {
+            Err(Problem::ShapesDiffer)
+        }
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
@@ -36,7 +43,11 @@ impl Op for Huber {
         let (delta, half) = (T::from_f64(self.delta), T::from_f64(0.5));
         elementwise::zip(cx.write(), cx.out(), x, y, move |x, y| {
             let d = (x - y).abs();
-            if d <= delta { half * d * d } else { delta * (d - half * delta) }
+            if d <= delta {
+                half * d * d
+            } else {
+                delta * (d - half * delta)
+            }
         });
         Ok(())
     }
@@ -48,10 +59,14 @@ impl Op for Huber {
         let delta = T::from_f64(self.delta);
         let slope = move |x: T, y: T| (x - y).maximum(-delta).minimum(delta);
         cx.into(0, |dst| {
-            elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| slope(x, y) * dy);
+            elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| {
+                slope(x, y) * dy
+            });
         });
         cx.into(1, |dst| {
-            elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| -(slope(x, y) * dy));
+            elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| {
+                -(slope(x, y) * dy)
+            });
         });
     }
 
@@ -112,7 +127,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // y = 2 x + 1, but every tenth point is wrong.
     let points: Vec<(f32, f32)> = (0..50)
-        .map(|i| (i as f32 / 50.0, if i % 10 == 7 { 20.0 } else { 2.0 * i as f32 / 50.0 + 1.0 }))
+        .map(|i| {
+            (
+                i as f32 / 50.0,
+                if i % 10 == 7 {
+                    20.0
+                } else {
+                    2.0 * i as f32 / 50.0 + 1.0
+                },
+            )
+        })
         .collect();
     for (name, robust) in [("squared error", false), ("Huber loss", true)] {
         let (slope, intercept) = fit(&points, robust)?;

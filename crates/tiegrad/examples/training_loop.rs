@@ -42,10 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for step in 0..500 {
         let g = tape.record(&mut params); // borrows: values cannot change before the last use of g
         // `backward` adds the gradients into the parameters' slots and returns the loss, or the first error on the way to it.
-        let loss = net
-            .forward(g.input(&x))
-            .mse_loss(g.input(&y))
-            .backward()?;
+        let loss = net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
         opt.step(&mut params)?;
         params.zero_grad();
         if step % 100 == 0 {

@@ -71,7 +71,11 @@ fn run(case: &Case<'_>) -> Result<f64, String> {
     for (step, &expected) in case.tensor("loss")?.data.iter().enumerate() {
         let g = tape.record(&mut params);
         let loss = net.loss(case, g)?.backward().map_err(|e| e.to_string())?;
-        worst.see(&format!("the loss before step {step}"), &[loss], &[expected])?;
+        worst.see(
+            &format!("the loss before step {step}"),
+            &[loss],
+            &[expected],
+        )?;
         if step == 0 {
             compare_gradients(case, &net, &params, &mut worst)?;
         }
@@ -108,7 +112,10 @@ fn load(case: &Case<'_>, net: &Net, params: &mut Params<f64>) -> Result<(), Stri
         let tensor = case.tensor(&name)?;
         let shape = params.info(used.id).map_err(|e| e.to_string())?.shape;
         if *shape != tensor.shape[..] {
-            return Err(format!("{name} has the shape {:?}, the net {shape}", tensor.shape));
+            return Err(format!(
+                "{name} has the shape {:?}, the net {shape}",
+                tensor.shape
+            ));
         }
         let values = params.as_mut_slice(used.id).map_err(|e| e.to_string())?;
         if used.alias_of.is_some() && values != tensor.data {
@@ -135,7 +142,11 @@ fn compare_gradients(
         worst.see(name, found, &case.tensor(name)?.data)?;
         seen.insert(id);
     }
-    let all: BTreeSet<ParamId> = net.named_parameters().into_iter().map(|(_, id)| id).collect();
+    let all: BTreeSet<ParamId> = net
+        .named_parameters()
+        .into_iter()
+        .map(|(_, id)| id)
+        .collect();
     if seen != all {
         return Err("the gradients do not cover the parameters".into());
     }
@@ -149,7 +160,11 @@ struct Worst(f64);
 impl Worst {
     fn see(&mut self, what: &str, found: &[f64], expected: &[f64]) -> Result<(), String> {
         if found.len() != expected.len() {
-            return Err(format!("{what}: {} numbers, expected {}", found.len(), expected.len()));
+            return Err(format!(
+                "{what}: {} numbers, expected {}",
+                found.len(),
+                expected.len()
+            ));
         }
         for (i, (x, y)) in found.iter().zip(expected).enumerate() {
             let error = (x - y).abs() / (1.0 + y.abs());

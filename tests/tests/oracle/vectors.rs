@@ -98,7 +98,10 @@ impl Case<'_> {
     /// A tensor that the case lists and the test did not look at would be a part of the net that was not tested.
     pub(crate) fn all_were_read(&self) -> Result<(), String> {
         let read = self.read.borrow();
-        let unread: Vec<&str> = self.names("").filter(|name| !read.contains(*name)).collect();
+        let unread: Vec<&str> = self
+            .names("")
+            .filter(|name| !read.contains(*name))
+            .collect();
         match unread.is_empty() {
             true => Ok(()),
             false => Err(format!("nothing was made of {}", unread.join(", "))),

@@ -24,7 +24,9 @@ fn gradients<T: Scalar>(w: &Array2<T>, x: &Array2<T>) -> (Vec<T>, [Vec<T>; USES]
     let tied = params.insert(w).unwrap();
     let apart = [(); USES].map(|()| params.insert(w).unwrap());
     let mut tape = Tape::new();
-    let one = loss(tape.record(&mut params), [tied; USES], x).backward().unwrap();
+    let one = loss(tape.record(&mut params), [tied; USES], x)
+        .backward()
+        .unwrap();
     let other = loss(tape.record(&mut params), apart, x).backward().unwrap();
     assert_eq!(one, other);
     let gradient = |id| params.grad_slice(id).unwrap().unwrap().to_vec();
@@ -35,15 +37,23 @@ fn gradients<T: Scalar>(w: &Array2<T>, x: &Array2<T>) -> (Vec<T>, [Vec<T>; USES]
 fn a_tied_gradient_is_the_sum_of_the_contributions_exactly() {
     for seed in 0..20 {
         let rng = &mut rng(seed);
-        let mut matrix = || Array2::from_shape_simple_fn((4, 4), || rng.random_range(-3..=3) as f32);
+        let mut matrix =
+            || Array2::from_shape_simple_fn((4, 4), || rng.random_range(-3..=3) as f32);
         let (tied, apart) = gradients(&matrix(), &matrix());
         for (i, &found) in tied.iter().enumerate() {
             let contributions = apart.each_ref().map(|a| a[i]);
-            assert_eq!(found, contributions.iter().sum::<f32>(), "{contributions:?}");
+            assert_eq!(
+                found,
+                contributions.iter().sum::<f32>(),
+                "{contributions:?}"
+            );
             assert!(found.abs() < (1 << 24) as f32, "no longer exact in f32");
         }
         // Every use has a part in it.
-        assert!(apart.iter().all(|a| a.iter().any(|&x| x != 0.0)), "{apart:?}");
+        assert!(
+            apart.iter().all(|a| a.iter().any(|&x| x != 0.0)),
+            "{apart:?}"
+        );
     }
 }
 
@@ -51,14 +61,17 @@ fn a_tied_gradient_is_the_sum_of_the_contributions_exactly() {
 fn a_tied_gradient_is_the_sum_of_the_contributions_within_rounding() {
     for seed in 0..20 {
         let rng = &mut rng(seed);
-        let mut matrix = || Array2::from_shape_simple_fn((4, 4), || rng.random_range(-1.0..1.0_f32));
+        let mut matrix =
+            || Array2::from_shape_simple_fn((4, 4), || rng.random_range(-1.0..1.0_f32));
         let (tied, apart) = gradients(&matrix(), &matrix());
         for (i, &found) in tied.iter().enumerate() {
             let contributions = apart.each_ref().map(|a| f64::from(a[i]));
             let sum: f64 = contributions.iter().sum();
             // Each contribution is a sum of at most 16 terms that may be added to what is there one by one.
             let terms = (16 * USES) as f64;
-            let bound = terms * f64::from(f32::EPSILON) * contributions.iter().map(|c| 1.0 + c.abs()).sum::<f64>();
+            let bound = terms
+                * f64::from(f32::EPSILON)
+                * contributions.iter().map(|c| 1.0 + c.abs()).sum::<f64>();
             assert!((f64::from(found) - sum).abs() <= bound, "{found}, {sum}");
         }
     }
@@ -82,7 +95,11 @@ fn the_tied_embedding_of_a_gpt_gets_what_embedding_and_head_get_apart() {
     assert_eq!(run(&tied, &mut one), run(&untied, &mut two));
     for (path, id) in tied.named_parameters() {
         let found = one.grad(id).unwrap().unwrap();
-        let mut expected = two.grad(untied.find(&path).unwrap()).unwrap().unwrap().to_owned();
+        let mut expected = two
+            .grad(untied.find(&path).unwrap())
+            .unwrap()
+            .unwrap()
+            .to_owned();
         if path == "wte.weight" {
             expected += &two.grad(untied.lm_head.weight).unwrap().unwrap();
             let error = (&found - &expected).mapv(f64::abs);
@@ -104,8 +121,15 @@ fn two_runs_have_the_same_bits() {
         for _ in 0..4 {
             let g = tape.record(&mut params);
             let loss = gpt.loss(g.indices(&x), g.indices(&y)).backward().unwrap();
-            seen.push(bits(&[loss, clip_grad_norm(&mut params, 0.5).unwrap() as f32]));
-            seen.extend(params.ids().map(|id| bits(params.grad_slice(id).unwrap().unwrap())));
+            seen.push(bits(&[
+                loss,
+                clip_grad_norm(&mut params, 0.5).unwrap() as f32,
+            ]));
+            seen.extend(
+                params
+                    .ids()
+                    .map(|id| bits(params.grad_slice(id).unwrap().unwrap())),
+            );
             opt.step(&mut params).unwrap();
             params.zero_grad();
         }

@@ -21,7 +21,10 @@ fn a_gradient_is_none_until_it_is_reached() {
     // A forward pass alone reaches nothing.
     let g = tape.record(&mut params);
     assert_eq!(g.param(unused).sum().item().unwrap(), 3.0);
-    assert_eq!((g.param(used) * g.param(frozen)).sum().backward().unwrap(), 14.0);
+    assert_eq!(
+        (g.param(used) * g.param(frozen)).sum().backward().unwrap(),
+        14.0
+    );
     assert_eq!(gradient(&params, used), Some(vec![4.0, 5.0]));
     assert_eq!(gradient(&params, unused), None);
     assert_eq!(gradient(&params, frozen), None);
@@ -34,7 +37,10 @@ fn a_gradient_is_none_until_it_is_reached() {
     g.param(used).sum().backward().unwrap();
     assert_eq!(gradient(&params, used), Some(vec![5.0, 6.0]));
     params.zero_grad();
-    assert_eq!([used, unused, frozen].map(|id| gradient(&params, id)), [None, None, None]);
+    assert_eq!(
+        [used, unused, frozen].map(|id| gradient(&params, id)),
+        [None, None, None]
+    );
     let g = tape.record(&mut params);
     g.param(used).sum().backward().unwrap();
     assert_eq!(gradient(&params, used), Some(vec![1.0, 1.0]));
@@ -57,7 +63,13 @@ fn a_step_leaves_alone_what_has_no_gradient() {
         assert_eq!(params.as_slice(other).unwrap()[0], before);
         params.zero_grad();
     }
-    assert_eq!((opt.state().step(used).unwrap(), opt.state().step(unused).unwrap()), (2, 1));
+    assert_eq!(
+        (
+            opt.state().step(used).unwrap(),
+            opt.state().step(unused).unwrap()
+        ),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -70,7 +82,11 @@ fn zero_grad_leaves_every_gradient_byte_as_it_was() {
     );
     let mut tape = Tape::new();
     let g = tape.record(&mut params);
-    net.forward(g.full([4, 9], 1.0)).square().sum().backward().unwrap();
+    net.forward(g.full([4, 9], 1.0))
+        .square()
+        .sum()
+        .backward()
+        .unwrap();
     let slab = |params: &Params<f32>| bits(params.grads().slab());
     let before = slab(&params);
     assert!(before.iter().filter(|&&x| x != 0).count() > 100);

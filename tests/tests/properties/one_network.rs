@@ -49,7 +49,10 @@ fn the_gradient_is_the_derivative_of_dual_numbers() {
     let expected: f64 = double.ids().map(along).sum();
     let found = loss(&gpt, &dual).eps;
     assert!((found - expected).abs() < 1e-12, "{found:e}, {expected:e}");
-    assert!(expected.abs() > 1e-3, "a direction that says nothing: {expected:e}");
+    assert!(
+        expected.abs() > 1e-3,
+        "a direction that says nothing: {expected:e}"
+    );
 }
 
 /// The same of a list of boxed layers, which picks the scalar at run time, and of dropout, whose masks are those of every scalar.
@@ -71,7 +74,11 @@ fn boxed_layers_and_dropout_masks_are_the_same_for_all() {
         let mut tape = Tape::new();
         tape.seed(9);
         let g = tape.record(&mut params);
-        net.forward(g.full([40, 5], T::ONE)).sum().backward().unwrap().to_f64()
+        net.forward(g.full([40, 5], T::ONE))
+            .sum()
+            .backward()
+            .unwrap()
+            .to_f64()
     }
     let expected = run(&net, &single.cast::<f64>());
     for found in [

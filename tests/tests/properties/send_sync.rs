@@ -27,13 +27,22 @@ fn workers_share_values_and_sum_gradients() {
         let mut grads = Grads::new(values);
         let mut tape = Tape::new();
         let g = tape.record_into(values, &mut grads);
-        net.forward(g.input(batch)).square().sum().backward().unwrap();
+        net.forward(g.input(batch))
+            .square()
+            .sum()
+            .backward()
+            .unwrap();
         grads
     };
     let (values, grads) = params.split();
     let theirs: Vec<Grads<f64>> = std::thread::scope(|scope| {
-        let workers = batches.each_ref().map(|batch| scope.spawn(move || work(values, batch)));
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        let workers = batches
+            .each_ref()
+            .map(|batch| scope.spawn(move || work(values, batch)));
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .collect()
     });
     grads.reduce(&theirs).unwrap();
     let summed = params.grad(net.weight).unwrap().unwrap().to_owned();
@@ -42,7 +51,11 @@ fn workers_share_values_and_sum_gradients() {
     let mut tape = Tape::new();
     for batch in &batches {
         let g = tape.record(&mut params);
-        net.forward(g.input(batch)).square().sum().backward().unwrap();
+        net.forward(g.input(batch))
+            .square()
+            .sum()
+            .backward()
+            .unwrap();
     }
     assert_eq!(params.grad(net.weight).unwrap().unwrap(), summed);
 }

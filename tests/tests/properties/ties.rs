@@ -37,7 +37,10 @@ fn train<T: Scalar>(net: &Net, params: &mut Params<T>, opt: &mut dyn Optimizer<T
     for _ in 0..steps {
         let g = tape.record(params);
         let x = g.full([3, 4], T::from_f64(0.5));
-        net.forward(x).mse_loss(g.full([3, 4], T::ONE)).backward().unwrap();
+        net.forward(x)
+            .mse_loss(g.full([3, 4], T::ONE))
+            .backward()
+            .unwrap();
         opt.step(params).unwrap();
         params.zero_grad();
     }
@@ -70,14 +73,22 @@ fn a_duplicate_is_independent_and_keeps_the_ties_within() {
     let mut params = Params::new();
     let net = Net::new(&mut params);
     let copy = net.duplicate(&mut params).unwrap();
-    assert_eq!((pattern(&net), pattern(&copy)), (TIED.to_vec(), TIED.to_vec()));
-    assert_eq!(pattern(&(net.clone(), copy.clone()))[7..], [7, 8, 9, 10, 9, 10, 7]);
+    assert_eq!(
+        (pattern(&net), pattern(&copy)),
+        (TIED.to_vec(), TIED.to_vec())
+    );
+    assert_eq!(
+        pattern(&(net.clone(), copy.clone()))[7..],
+        [7, 8, 9, 10, 9, 10, 7]
+    );
     assert_eq!(params.len(), 8);
     assert!(copy.decoder.transposed);
 
     let values = |net: &Net, params: &Params<f32>| -> Vec<ArrayD<f32>> {
         let named = net.named_parameters().into_iter();
-        named.map(|(_, id)| params.value(id).unwrap().to_owned()).collect()
+        named
+            .map(|(_, id)| params.value(id).unwrap().to_owned())
+            .collect()
     };
     assert_eq!(values(&net, &params), values(&copy, &params));
     let before = values(&net, &params);
@@ -100,7 +111,12 @@ fn ids_stay_valid_under_a_clone_and_a_cast_of_the_arena() {
     for (_, id) in net.named_parameters() {
         let (a, p) = (average.as_slice(id).unwrap(), precise.as_slice(id).unwrap());
         assert_ne!(a, params.as_slice(id).unwrap());
-        assert!(a.iter().zip(p).all(|(a, p)| (f64::from(*a) - p).abs() < 1e-5), "{a:?}, {p:?}");
+        assert!(
+            a.iter()
+                .zip(p)
+                .all(|(a, p)| (f64::from(*a) - p).abs() < 1e-5),
+            "{a:?}, {p:?}"
+        );
     }
 }
 
@@ -125,8 +141,12 @@ fn a_tie_goes_through_a_checkpoint() {
     // Into a net of its own arena, made anew.
     let mut fresh = Params::new();
     let other = Net::new(&mut fresh);
-    other.init(&mut fresh, init::constant(0.0), &mut rng(2)).unwrap();
-    loaded.load_into(&mut fresh, &checkpoint_names(&other), Policy::strict()).unwrap();
+    other
+        .init(&mut fresh, init::constant(0.0), &mut rng(2))
+        .unwrap();
+    loaded
+        .load_into(&mut fresh, &checkpoint_names(&other), Policy::strict())
+        .unwrap();
     assert_eq!(all_bits(&fresh), all_bits(&params));
     train(&net, &mut params, &mut SGD::new(0.1), 2);
     train(&other, &mut fresh, &mut SGD::new(0.1), 2);
@@ -186,7 +206,10 @@ fn the_head_of_a_gpt_is_its_embedding_after_training() {
         opt.step(&mut params).unwrap();
         params.zero_grad();
     }
-    assert_eq!(gpt.find("lm_head.weight").unwrap(), gpt.find("wte.weight").unwrap());
+    assert_eq!(
+        gpt.find("lm_head.weight").unwrap(),
+        gpt.find("wte.weight").unwrap()
+    );
     let picture = gpt.tree(&params).to_string();
     assert!(picture.contains("↔ wte.weight"), "{picture}");
     let apart = gpt.num_parameters_with_duplicates(&params);

@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
 use crate::var::Var;
 
-/// The mean over all positions of -ln softmax(logits)[target]; logits (…, C), targets (…).
+/// The mean over all positions of `-ln softmax(logits)[target]`; logits (…, C), targets (…).
 ///
 /// dlogits = (softmax(logits) - onehot(target)) · dy / positions; the softmax is computed again from the kept log-sum-exp.
 #[derive(Clone, Copy, Debug)]
