@@ -19,6 +19,10 @@ pub struct Matmul;
 impl Op for Matmul {
     const NAME: &'static str = "matmul";
 
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
     fn kind(&self, _: usize) -> ArgKind {
         ArgKind::Strided
     }
