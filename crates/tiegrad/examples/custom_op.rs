@@ -19,11 +19,12 @@ struct Huber {
 impl Op for Huber {
     const NAME: &'static str = "huber";
 
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
     /// Everything that can be wrong with shapes and settings is found here, before anything is computed.
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-        let &[x, y] = args else {
-            return Err(Problem::Custom("takes two operands"));
-        };
         if self.delta.is_nan() || self.delta <= 0.0 {
             let what = "delta must be positive";
             return Err(Problem::Setting {
@@ -31,8 +32,8 @@ impl Op for Huber {
                 value: self.delta,
             });
         }
-        if x == y {
-            Ok(*x)
+        if args[0] == args[1] {
+            Ok(*args[0])
         } else {
             Err(Problem::ShapesDiffer)
         }
