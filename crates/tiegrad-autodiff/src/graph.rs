@@ -350,6 +350,31 @@ impl<'t, T: Scalar> Graph<'t, T> {
         self.core.copies.get()
     }
 
+    /// Runs `f`; an op that fails in it with a source line in `file` is reported at `caller` instead.
+    ///
+    /// For containers that call layers through pointers, where `#[track_caller]` stops: `file` is the file of that call. Within another
+    /// such call, the outer one stands.
+    ///
+    /// ```
+    /// # use tiegrad_arena::Params; use tiegrad_autodiff::Tape;
+    /// # let params = Params::<f32>::new(); let mut tape = Tape::new(); let g = tape.eval(&params);
+    /// let here = std::panic::Location::caller();
+    /// let bad = g.called_from(file!(), here, || g.input(&[1.0]) + g.input(&[1.0, 2.0]));
+    /// assert_eq!(bad.error().map(|e| e.location()), Some(here));
+    /// ```
+    pub fn called_from<R>(
+        self,
+        file: &'static str,
+        caller: &'static Location<'static>,
+        f: impl FnOnce() -> R,
+    ) -> R {
+        let outer = self.core.caller.get();
+        self.core.caller.set(outer.or(Some((file, caller))));
+        let result = f();
+        self.core.caller.set(outer);
+        result
+    }
+
     /// The random state of this recording and the number of the next dropout op in it.
     pub(crate) fn next_dropout(self) -> (RngState, u32) {
         let number = self.core.dropouts.get();

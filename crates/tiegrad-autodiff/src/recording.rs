@@ -35,6 +35,8 @@ pub(crate) struct Core<'t, T: Scalar> {
     pub(crate) rng: RngState,
     pub(crate) dropouts: Cell<u32>,
     pub(crate) copies: Cell<usize>,
+    /// Errors that seem to come from a line of this file come from this caller: see [`Graph::called_from`].
+    pub(crate) caller: Cell<Option<(&'static str, &'static Location<'static>)>>,
 }
 
 impl<'t, T: Scalar> Core<'t, T> {
@@ -58,6 +60,7 @@ impl<'t, T: Scalar> Core<'t, T> {
             rng,
             dropouts: Cell::new(0),
             copies: Cell::new(0),
+            caller: Cell::new(None),
         }
     }
 
@@ -168,7 +171,12 @@ impl<'t, T: Scalar> Core<'t, T> {
     }
 
     #[cold]
-    pub(crate) fn poison_with(&'t self, record: ErrorRecord<'t>) -> Var<'t, T> {
+    pub(crate) fn poison_with(&'t self, mut record: ErrorRecord<'t>) -> Var<'t, T> {
+        if let Some((file, caller)) = self.caller.get()
+            && record.location.file() == file
+        {
+            record.location = caller;
+        }
         let record: &'t ErrorRecord<'t> = self.records.alloc(record);
         self.push(
             Kind::Poison(record),

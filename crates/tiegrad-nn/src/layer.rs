@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use tiegrad_autodiff::Var;
 use tiegrad_kernels::{Dual, Scalar, ScalarFn};
@@ -144,14 +145,15 @@ impl dyn DynLayer {
     /// assert_eq!(y.sum().item()?, 2.0);
     /// # Ok::<(), tiegrad_autodiff::Error>(())
     /// ```
+    #[track_caller]
     pub fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        T::apply(
-            Forward {
-                layer: self,
-                tape: PhantomData,
-            },
-            x,
-        )
+        let call = Forward {
+            layer: self,
+            tape: PhantomData,
+        };
+        // The pointer hides the caller from the ops: an error in them names the line in this file that calls through it.
+        x.graph()
+            .called_from(file!(), Location::caller(), || T::apply(call, x))
     }
 
     /// The layer, if it is of this type.
