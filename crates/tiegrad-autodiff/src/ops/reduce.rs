@@ -72,11 +72,23 @@ impl Axes {
 }
 
 /// The sum over some axes. dx = dy, repeated.
+///
+/// ```
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0, 2.0, 3.0]);
+/// assert_eq!(x.sum().backward()?, 6.0);
+/// assert_eq!(x.grad()?, Some(ndarray::array![1.0, 1.0, 1.0].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Sum(Axes);
 
 impl Op for Sum {
     const NAME: &'static str = "sum";
+
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         self.0.reduce(args[0])
@@ -138,11 +150,23 @@ impl Op for Sum {
 }
 
 /// The maximum over some axes. Where several elements are the maximum, each gets an equal share of dy, as PyTorch's `amax` does.
+///
+/// ```
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0, 3.0, 3.0]);
+/// assert_eq!(x.max().backward()?, 3.0);
+/// assert_eq!(x.grad()?, Some(ndarray::array![0.0, 0.5, 0.5].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Amax(Axes);
 
 impl Op for Amax {
     const NAME: &'static str = "amax";
+
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         let shape = self.0.reduce(args[0])?;
