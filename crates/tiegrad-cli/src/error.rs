@@ -63,9 +63,10 @@ impl Error {
     pub(crate) fn line(&self) -> Option<String> {
         match self {
             Error::Interrupted { .. } => None,
-            Error::Usage(_) | Error::Failed(_) => {
-                Some(format!("error: {}", one_line(&self.to_string())))
-            }
+            Error::Usage(_) | Error::Failed(_) => Some(format!(
+                "error: {}",
+                without_numbers(&one_line(&self.to_string()))
+            )),
         }
     }
 }
@@ -92,9 +93,20 @@ pub(crate) fn usage_from_clap(error: &clap::Error) -> Error {
 /// The system's words without Rust's `(os error 2)`.
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_lowercase(),
+    match error.raw_os_error() {
+        Some(_) => without_numbers(&text).to_lowercase(),
         None => text,
+    }
+}
+
+/// A message without its `(os error 2)`, if it has one.
+fn without_numbers(message: &str) -> String {
+    match message.split_once(" (os error ") {
+        Some((before, after)) => {
+            let after = after.split_once(')').map_or("", |(_, after)| after);
+            format!("{before}{after}")
+        }
+        None => message.into(),
     }
 }
 
@@ -121,6 +133,12 @@ mod tests {
         assert_eq!(
             Error::failed("a\n  b\n\nc").line().as_deref(),
             Some("error: a b c")
+        );
+        assert_eq!(
+            Error::failed("reading f: gone (os error 2); bad")
+                .line()
+                .as_deref(),
+            Some("error: reading f: gone; bad")
         );
     }
 
