@@ -145,11 +145,11 @@ impl Loaded {
     ///
     /// ```
     /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_arena::State;
     /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
     ///
     /// # let mut params = Params::<f32>::new();
     /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
-    /// # use tiegrad_arena::State;
     /// let (names, momentum) = ([Entry::new("weight", id)], State::new(["momentum_buffer"]));
     /// let file = Checkpoint::new(&params, &names).state("optimizer", &momentum).to_bytes()?;
     /// assert_eq!(Loaded::from_bytes(file)?.states().collect::<Vec<_>>(), ["optimizer"]);

@@ -92,11 +92,11 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
     ///
     /// ```
     /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_arena::State;
     /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
     ///
     /// # let mut params = Params::<f32>::new();
     /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
-    /// # use tiegrad_arena::State;
     /// let (names, momentum) = ([Entry::new("weight", id)], State::new(["momentum_buffer"]));
     /// let file = Checkpoint::new(&params, &names).state("sgd", &momentum).to_bytes()?;
     /// let loaded = Loaded::from_bytes(file)?;
