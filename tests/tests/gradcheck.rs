@@ -114,6 +114,9 @@ struct Wrong;
 
 impl Op for Wrong {
     const NAME: &'static str = "wrong";
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         Ok(*args[0])
     }

@@ -63,6 +63,13 @@ impl<'t, T: Scalar> Graph<'t, T> {
         location: &'static Location<'static>,
     ) -> Var<'t, T> {
         let core = self.core;
+        let found = args.len();
+        if let Some(expected) = op.arity()
+            && expected != found
+        {
+            let problem = Problem::Operands { expected, found };
+            return core.poison(O::NAME, problem, args, location);
+        }
         for i in 0..args.len() {
             if let Err(poisoned) = self.admit(O::NAME, op.kind(i), args, i, location) {
                 return poisoned;

@@ -110,6 +110,14 @@ pub enum Problem {
     /// A setting of the graph that came after its first use.
     TooLate,
 
+    /// An op applied to another number of operands than it takes.
+    Operands {
+        /// How many it takes.
+        expected: usize,
+        /// How many there were.
+        found: usize,
+    },
+
     /// What a user's own op says.
     Custom(&'static str),
 }
@@ -118,6 +126,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Problem::Broadcast => write!(f, "the shapes do not broadcast"),
+            Problem::Operands { expected, found } => {
+                write!(f, "takes {expected} operands, found {found}")
+            }
             Problem::ShapesDiffer => write!(f, "the shapes differ"),
             Problem::Dim {
                 what,

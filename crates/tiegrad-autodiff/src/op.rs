@@ -24,6 +24,9 @@ pub use crate::sink::Backward;
 ///
 /// impl Op for Cube {
 ///     const NAME: &'static str = "cube";
+///     fn arity(&self) -> Option<usize> {
+///         Some(1)
+///     }
 ///     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
 ///         Ok(*args[0])
 ///     }
@@ -55,13 +58,17 @@ pub trait Op: Copy + 'static {
     /// The name that errors show: PyTorch's where PyTorch has the op.
     const NAME: &'static str;
 
+    /// How many operands it takes with these settings; `None` for any number. Another number is an error before anything else runs, so the
+    /// methods below may rely on it.
+    fn arity(&self) -> Option<usize>;
+
     /// What operand `i` must be like. Values in row-major order unless said otherwise.
     fn kind(&self, i: usize) -> ArgKind {
         let _ = i;
         ArgKind::Dense
     }
 
-    /// The shape of the result, or what is wrong with the operands' number, shapes or the settings. Runs no arithmetic. Everything that
+    /// The shape of the result, or what is wrong with the operands' shapes or the settings. Runs no arithmetic. Everything that
     /// `forward` and `backward` rely on is checked here, except for values.
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem>;
 

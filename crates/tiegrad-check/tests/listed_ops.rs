@@ -40,6 +40,10 @@ const NO_SAMPLES: u8 = 5;
 impl<const HOW: u8> Op for Spoilt<HOW> {
     const NAME: &'static str = "spoilt";
 
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         if args[0] == args[1] {
             Ok(*args[0])

@@ -57,6 +57,10 @@ fn view4<T>(x: View<'_, T>) -> View4<'_, T> {
 impl Op for Attention {
     const NAME: &'static str = "attention";
 
+    fn arity(&self) -> Option<usize> {
+        Some(3)
+    }
+
     fn kind(&self, _: usize) -> ArgKind {
         ArgKind::Strided
     }

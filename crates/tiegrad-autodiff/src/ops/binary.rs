@@ -175,6 +175,9 @@ macro_rules! binary {
 
         impl Op for $type {
             const NAME: &'static str = $name;
+            fn arity(&self) -> Option<usize> {
+                Some(2)
+            }
             fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
                 broadcast(args[0], args[1])
             }

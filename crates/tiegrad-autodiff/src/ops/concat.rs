@@ -26,6 +26,10 @@ pub struct Concat {
 impl Op for Concat {
     const NAME: &'static str = "concat";
 
+    fn arity(&self) -> Option<usize> {
+        None
+    }
+
     fn kind(&self, _: usize) -> ArgKind {
         ArgKind::Strided
     }

@@ -24,6 +24,10 @@ pub struct Contiguous;
 impl Op for Contiguous {
     const NAME: &'static str = "contiguous";
 
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn kind(&self, _: usize) -> ArgKind {
         ArgKind::Strided
     }
@@ -82,6 +86,10 @@ pub struct BroadcastTo(pub Shape);
 
 impl Op for BroadcastTo {
     const NAME: &'static str = "broadcast_to";
+
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         match super::binary::broadcast(args[0], &self.0) {

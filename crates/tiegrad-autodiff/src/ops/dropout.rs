@@ -70,6 +70,10 @@ impl Dropout {
 impl Op for Dropout {
     const NAME: &'static str = "dropout";
 
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         if (0.0..=1.0).contains(&self.p) {
             Ok(*args[0])

@@ -24,6 +24,10 @@ pub struct Embedding;
 impl Op for Embedding {
     const NAME: &'static str = "embedding";
 
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
     fn kind(&self, i: usize) -> ArgKind {
         if i == 1 {
             ArgKind::Indices

@@ -41,6 +41,10 @@ fn sizes(x: &Shape, w: &Shape) -> MatmulShape {
 impl Op for Linear {
     const NAME: &'static str = "linear";
 
+    fn arity(&self) -> Option<usize> {
+        Some(2 + usize::from(self.bias))
+    }
+
     fn kind(&self, i: usize) -> ArgKind {
         if i == 1 {
             ArgKind::Strided

@@ -27,6 +27,10 @@ pub struct CrossEntropy;
 impl Op for CrossEntropy {
     const NAME: &'static str = "cross_entropy";
 
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
     fn kind(&self, i: usize) -> ArgKind {
         if i == 1 {
             ArgKind::Indices
@@ -110,6 +114,10 @@ pub struct MseLoss;
 
 impl Op for MseLoss {
     const NAME: &'static str = "mse_loss";
+
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         if args[0] == args[1] {

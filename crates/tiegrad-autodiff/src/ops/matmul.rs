@@ -29,6 +29,10 @@ pub struct Matmul;
 impl Op for Matmul {
     const NAME: &'static str = "matmul";
 
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
     fn kind(&self, _: usize) -> ArgKind {
         ArgKind::Strided
     }
@@ -279,8 +283,10 @@ impl Batch {
             };
             let first = (0..split).all(|i| !summed(i) || index[i] == 0);
             let beta = if first { beta } else { T::ONE };
+            // Without elements (a dimension of size 0) there is nothing to begin at.
+            let start = at(&self.dst).min(dst.len());
             let c = MatMut {
-                data: &mut dst[at(&self.dst)..],
+                data: &mut dst[start..],
                 row,
                 col,
                 batch: dst_batch,

@@ -38,6 +38,10 @@ impl LayerNorm {
 impl Op for LayerNorm {
     const NAME: &'static str = "layer_norm";
 
+    fn arity(&self) -> Option<usize> {
+        Some(self.bias_at() + usize::from(self.bias))
+    }
+
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         let x = args[0];
         for parameter in &args[1..] {
@@ -49,6 +53,13 @@ impl Op for LayerNorm {
             if tail != Some(&parameter[..]) || *parameter != args[1] {
                 return Err(Problem::ShapesDiffer);
             }
+        }
+        let cols = match args.get(1) {
+            Some(parameter) => parameter.len(),
+            None => x.last().copied().unwrap_or(1),
+        };
+        if cols != self.cols {
+            return Err(Problem::ShapesDiffer);
         }
         Ok(*x)
     }

@@ -86,6 +86,10 @@ pub struct Sum(Axes);
 impl Op for Sum {
     const NAME: &'static str = "sum";
 
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         self.0.reduce(args[0])
     }
@@ -159,6 +163,10 @@ pub struct Amax(Axes);
 
 impl Op for Amax {
     const NAME: &'static str = "amax";
+
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         let shape = self.0.reduce(args[0])?;

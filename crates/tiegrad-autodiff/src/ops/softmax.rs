@@ -29,6 +29,10 @@ macro_rules! row_op {
         impl Op for $type {
             const NAME: &'static str = $name;
 
+            fn arity(&self) -> Option<usize> {
+                Some(1)
+            }
+
             fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
                 Ok(*args[0])
             }

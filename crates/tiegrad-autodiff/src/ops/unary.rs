@@ -52,6 +52,10 @@ pub trait Unary: Copy + Send + Sync + 'static {
 impl<U: Unary> Op for U {
     const NAME: &'static str = <U as Unary>::NAME;
 
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
         Ok(*args[0])
     }
