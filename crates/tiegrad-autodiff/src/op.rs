@@ -321,6 +321,9 @@ impl<'a, T> View<'a, T> {
 /// # struct Example;
 /// # impl Op for Example {
 /// #     const NAME: &'static str = "example";
+/// #     fn arity(&self) -> Option<usize> {
+/// #         None
+/// #     }
 /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
 /// #         Ok(*args[0])
 /// #     }
@@ -389,6 +392,9 @@ impl<'a, T> Dst<'a, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn kind(&self, i: usize) -> ArgKind {
     /// #         ArgKind::Strided
     /// #     }
@@ -437,6 +443,9 @@ impl<'a, T> Dst<'a, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn kind(&self, i: usize) -> ArgKind {
     /// #         ArgKind::Strided
     /// #     }
@@ -504,6 +513,9 @@ fn matrix_of(shape: &Shape, layout: Option<&Strides>) -> (usize, usize) {
 /// # struct Example;
 /// # impl Op for Example {
 /// #     const NAME: &'static str = "example";
+/// #     fn arity(&self) -> Option<usize> {
+/// #         None
+/// #     }
 /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
 /// #         Ok(*args[0])
 /// #     }
@@ -542,6 +554,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -578,6 +593,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// fn kind(&self, i: usize) -> ArgKind {
     ///     ArgKind::Strided
     /// }
@@ -620,6 +638,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// fn kind(&self, i: usize) -> ArgKind {
     ///     ArgKind::Indices
     /// }
@@ -660,6 +681,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(Shape::SCALAR)
     /// #     }
@@ -695,6 +719,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -734,6 +761,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -771,6 +801,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -806,6 +839,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -840,6 +876,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -880,6 +919,9 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }

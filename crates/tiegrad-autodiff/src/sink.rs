@@ -25,6 +25,9 @@ use crate::recording::Core;
 /// # struct Example;
 /// # impl Op for Example {
 /// #     const NAME: &'static str = "example";
+/// #     fn arity(&self) -> Option<usize> {
+/// #         None
+/// #     }
 /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
 /// #         Ok(*args[0])
 /// #     }
@@ -65,6 +68,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -104,6 +110,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -142,6 +151,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -181,6 +193,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -219,6 +234,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn kind(&self, i: usize) -> ArgKind {
     /// #         ArgKind::Strided
     /// #     }
@@ -269,6 +287,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn kind(&self, i: usize) -> ArgKind {
     /// #         if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
     /// #     }
@@ -316,6 +337,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(Shape::SCALAR)
     /// #     }
@@ -355,6 +379,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -398,6 +425,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -440,6 +470,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -480,6 +513,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -520,6 +556,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn kind(&self, i: usize) -> ArgKind {
     /// #         if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
     /// #     }
@@ -568,6 +607,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
@@ -698,6 +740,9 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// # struct Example;
     /// # impl Op for Example {
     /// #     const NAME: &'static str = "example";
+    /// #     fn arity(&self) -> Option<usize> {
+    /// #         None
+    /// #     }
     /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
     /// #         Ok(*args[0])
     /// #     }
