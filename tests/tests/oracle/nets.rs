@@ -8,7 +8,9 @@ use crate::vectors::{Case, Tensor};
 #[derive(Module)]
 pub(crate) enum Net {
     /// One module twice: its clone is tied to it.
-    TiedMlp { net: Sequential },
+    TiedMlp {
+        net: (Linear, ReLU, Linear, ReLU, Linear, ReLU, Linear),
+    },
     /// One matrix twice, the second time transposed.
     TiedAutoencoder {
         w: ParamId,
@@ -40,7 +42,7 @@ impl Net {
                 let first = linear(params, "net.0.weight", true)?;
                 let shared = linear(params, "net.2.weight", true)?;
                 let last = linear(params, "net.6.weight", true)?;
-                let net = sequential![first, ReLU, shared.clone(), ReLU, shared, ReLU, last];
+                let net = (first, ReLU, shared.clone(), ReLU, shared, ReLU, last);
                 Self::TiedMlp { net }
             }
             "TiedAutoencoder" => {
