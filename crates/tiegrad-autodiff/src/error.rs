@@ -282,31 +282,83 @@ impl Error {
     }
 
     /// The name of the op that failed, PyTorch's where PyTorch has it.
+    ///
+    /// ```
+    /// # let mut params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// # let g = tape.record(&mut params);
+    /// let error = g.input(&[1.0, 2.0]).reshape([3]).relu().item().unwrap_err();
+    /// assert_eq!(error.op(), "reshape"); // not relu: the first one counts
+    /// ```
     pub fn op(&self) -> &'static str {
         self.0.op
     }
 
     /// What was wrong.
+    ///
+    /// ```
+    /// # use tiegrad_autodiff::Problem;
+    /// # let mut params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// # let g = tape.record(&mut params);
+    /// let error = g.input(&[1.0, 2.0]).reshape([3]).item().unwrap_err();
+    /// assert_eq!(error.problem(), Problem::Numel { from: 2, to: 3 });
+    /// ```
     pub fn problem(&self) -> Problem {
         self.0.problem
     }
 
     /// The operands' shapes, in order.
+    ///
+    /// ```
+    /// # let mut params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// # let g = tape.record(&mut params);
+    /// let error = (g.full([2, 3], 0.0) * g.full([4], 0.0)).item().unwrap_err();
+    /// assert_eq!(error.shapes().len(), 2);
+    /// assert_eq!(&*error.shapes()[1], [4]);
+    /// ```
     pub fn shapes(&self) -> &[Shape] {
         &self.0.shapes
     }
 
     /// The parameters among the operands, in order; `net.explain(&err)` turns them into layer paths.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// # let mut params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// let w = params.insert(&array![1.0, 2.0, 3.0])?;
+    /// let g = tape.record(&mut params);
+    /// let error = (g.input(&[1.0, 2.0]) * g.param(w)).item().unwrap_err();
+    /// assert_eq!(error.params(), [w]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn params(&self) -> &[ParamId] {
         &self.0.params
     }
 
     /// The line of the user's call.
+    ///
+    /// ```
+    /// # let mut params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// # let g = tape.record(&mut params);
+    /// let bad = g.input(&[1.0, 2.0]) + g.input(&[1.0, 2.0, 3.0]);
+    /// let line = line!() - 1;
+    /// assert_eq!(bad.item().unwrap_err().location().line(), line);
+    /// ```
     pub fn location(&self) -> &'static Location<'static> {
         self.0.location
     }
 
     /// Where a parameter was stale or foreign: what the arena says of it.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// # let mut params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// let w = params.insert(&array![1.0])?;
+    /// params.remove(w)?;
+    /// let error = tape.record(&mut params).param(w).item().unwrap_err();
+    /// assert_eq!(error.arena().map(ToString::to_string), params.value(w).err().map(|e| e.to_string()));
+    /// assert!(error.arena().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn arena(&self) -> Option<&ArenaError> {
         self.0.arena.as_ref()
     }

@@ -359,7 +359,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
     /// # use tiegrad_arena::Params; use tiegrad_autodiff::Tape;
     /// # let params = Params::<f32>::new(); let mut tape = Tape::new(); let g = tape.eval(&params);
     /// let here = std::panic::Location::caller();
-    /// let bad = g.called_from(file!(), here, || g.input(&[1.0]) + g.input(&[1.0, 2.0]));
+    /// let bad = g.called_from(file!(), here, || g.input(&[1.0, 2.0]) + g.input(&[1.0, 2.0, 3.0]));
     /// assert_eq!(bad.error().map(|e| e.location()), Some(here));
     /// ```
     pub fn called_from<R>(

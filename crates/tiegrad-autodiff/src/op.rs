@@ -91,6 +91,13 @@ pub trait Op: Copy + 'static {
 }
 
 /// What an operand must be like for an op.
+///
+/// ```
+/// use tiegrad_autodiff::{ArgKind, Op, ops};
+/// assert_eq!(ops::Embedding.kind(0), ArgKind::Dense); // the table
+/// assert_eq!(ops::Embedding.kind(1), ArgKind::Indices);
+/// assert_eq!(ops::Matmul.kind(0), ArgKind::Strided); // transposed uses copy nothing
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgKind {
     /// Values in row-major order; a view that is not is copied first (and the copy is counted).
@@ -118,6 +125,12 @@ pub struct Sample<O> {
 
 impl<O> Sample<O> {
     /// A sample from settings and operands.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::{ArgSpec, Sample, ops};
+    /// let sample = Sample::new(ops::Clamp { low: 0.0, high: 1.0 }, [ArgSpec::values([4]).away_from(&[0.0, 1.0])]);
+    /// assert_eq!((sample.op.high, sample.args.len()), (1.0, 1));
+    /// ```
     pub fn new(op: O, args: impl Into<Vec<ArgSpec>>) -> Sample<O> {
         Sample {
             op,
@@ -158,6 +171,11 @@ pub enum ArgSpec {
 
 impl ArgSpec {
     /// Values from -1.5 to 1.5.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ArgSpec;
+    /// assert_eq!(ArgSpec::values([2, 3]), ArgSpec::values(vec![2, 3]).range(-1.5, 1.5));
+    /// ```
     pub fn values(shape: impl Into<Vec<usize>>) -> ArgSpec {
         ArgSpec::Values {
             shape: shape.into(),
@@ -168,6 +186,11 @@ impl ArgSpec {
     }
 
     /// Indices from 0 to `bound - 1`.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ArgSpec;
+    /// assert_eq!(ArgSpec::indices([4], 10), ArgSpec::Indices { shape: vec![4], bound: 10 });
+    /// ```
     pub fn indices(shape: impl Into<Vec<usize>>, bound: u32) -> ArgSpec {
         ArgSpec::Indices {
             shape: shape.into(),
@@ -176,6 +199,12 @@ impl ArgSpec {
     }
 
     /// Draw from another range.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ArgSpec;
+    /// let spec = ArgSpec::values([3]).range(0.5, 2.0); // for a logarithm
+    /// assert!(matches!(spec, ArgSpec::Values { range, .. } if range == (0.5, 2.0)));
+    /// ```
     pub fn range(mut self, low: f64, high: f64) -> ArgSpec {
         if let ArgSpec::Values { range, .. } = &mut self {
             *range = (low, high);
@@ -184,6 +213,12 @@ impl ArgSpec {
     }
 
     /// Keep away from points where there is no derivative.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ArgSpec;
+    /// let spec = ArgSpec::values([3]).away_from(&[0.0]); // for an absolute value
+    /// assert!(matches!(spec, ArgSpec::Values { kinks, .. } if kinks == [0.0]));
+    /// ```
     pub fn away_from(mut self, points: &[f64]) -> ArgSpec {
         if let ArgSpec::Values { kinks, .. } = &mut self {
             kinks.extend_from_slice(points);
@@ -192,6 +227,12 @@ impl ArgSpec {
     }
 
     /// Draw values that clearly differ from each other.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ArgSpec;
+    /// let spec = ArgSpec::values([3]).all_distinct(); // for a maximum
+    /// assert!(matches!(spec, ArgSpec::Values { distinct: true, .. }));
+    /// ```
     pub fn all_distinct(mut self) -> ArgSpec {
         if let ArgSpec::Values { distinct, .. } = &mut self {
             *distinct = true;
@@ -201,6 +242,16 @@ impl ArgSpec {
 }
 
 /// A strided look at numbers: element (i, j, …) is `data[i * strides[0] + j * strides[1] + …]`.
+///
+/// ```
+/// use tiegrad_arena::Shape;
+/// use tiegrad_autodiff::View;
+/// let shape = Shape::new(&[2, 3])?;
+/// let view = View::dense(&[0, 1, 2, 10, 11, 12], &shape);
+/// let [rows, columns, ..] = view.strides();
+/// assert_eq!(view.data[1 * rows + 2 * columns], 12);
+/// # Ok::<(), tiegrad_arena::ShapeError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a, T> {
     /// The numbers, from the first element on.
@@ -212,6 +263,15 @@ pub struct View<'a, T> {
 
 impl<'a, T> View<'a, T> {
     /// Numbers in row-major order.
+    ///
+    /// ```
+    /// use tiegrad_arena::Shape;
+    /// use tiegrad_autodiff::View;
+    /// let shape = Shape::new(&[2, 2])?;
+    /// let view = View::dense(&[1.0, 2.0, 3.0, 4.0], &shape);
+    /// assert_eq!((view.data[3], view.matrix()), (4.0, (2, 1)));
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn dense(data: &'a [T], shape: &'a Shape) -> View<'a, T> {
         View {
@@ -222,12 +282,28 @@ impl<'a, T> View<'a, T> {
     }
 
     /// Strides in elements, one for each dimension; 0 past the rank.
+    ///
+    /// ```
+    /// use tiegrad_arena::Shape;
+    /// use tiegrad_autodiff::View;
+    /// let shape = Shape::new(&[2, 3, 4])?;
+    /// assert_eq!(View::dense(&[0.0; 24], &shape).strides(), [12, 4, 1, 0, 0, 0, 0, 0]);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn strides(&self) -> [usize; MAX_RANK] {
         strides_of(self.shape, self.layout)
     }
 
     /// The strides of a row and of a column, of a view of at least two dimensions.
+    ///
+    /// ```
+    /// use tiegrad_arena::Shape;
+    /// use tiegrad_autodiff::View;
+    /// let shape = Shape::new(&[5, 2, 3])?;
+    /// assert_eq!(View::dense(&[0.0; 30], &shape).matrix(), (3, 1));
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
     #[inline]
     pub fn matrix(&self) -> (usize, usize) {
         matrix_of(self.shape, self.layout)
@@ -235,6 +311,45 @@ impl<'a, T> View<'a, T> {
 }
 
 /// Where a rule writes the gradient of one operand.
+///
+/// ```
+/// # #![allow(unused)]
+/// # use tiegrad_arena::{Params, Shape};
+/// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+/// # use tiegrad_kernels::{Scalar, Write, elementwise};
+/// # #[derive(Clone, Copy)]
+/// # struct Example;
+/// # impl Op for Example {
+/// #     const NAME: &'static str = "example";
+/// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+/// #         Ok(*args[0])
+/// #     }
+/// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+/// #         let x = cx.arg(0);
+/// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
+/// #         Ok(())
+/// #     }
+/// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+///     cx.into(0, |dst| {
+///         for (dx, &dy) in dst.data.iter_mut().zip(cx.dy()) {
+///             match dst.write {
+///                 Write::Overwrite => *dx = T::from_f64(10.0) * dy,
+///                 _ => *dx += T::from_f64(10.0) * dy,
+///             }
+///         }
+///     });
+/// }
+/// #     fn samples() -> Vec<Sample<Self>> {
+/// #         Vec::new()
+/// #     }
+/// # }
+/// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+/// # let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0, 2.0]);
+/// (g.apply(Example, &[x]) + g.apply(Example, &[x])).sum().backward()?; // overwritten, then accumulated
+/// assert_eq!(x.grad()?, Some(ndarray::array![20.0, 20.0].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Dst<'a, T> {
     /// The numbers, from the first element on. Of exactly the operand's elements in row-major order if the op takes the operand
@@ -264,12 +379,97 @@ impl<'a, T> Dst<'a, T> {
     }
 
     /// Strides in elements, one for each dimension; 0 past the rank.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn kind(&self, i: usize) -> ArgKind {
+    /// #         ArgKind::Strided
+    /// #     }
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.view(0);
+    /// #         for (i, out) in cx.out().iter_mut().enumerate() {
+    /// #             *out = x.data[i * x.strides()[0]];
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into_zeroed(0, |dst| {
+    ///         let stride = dst.strides()[0];
+    ///         for (i, &dy) in cx.dy().iter().enumerate() {
+    ///             dst.data[i * stride] += dy;
+    ///         }
+    ///     });
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
+    /// g.apply(Example, &[x.select(1, 0)]).sum().backward()?; // a column, in place
+    /// assert_eq!(x.grad()?, Some(ndarray::array![[1.0, 0.0], [1.0, 0.0]].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn strides(&self) -> [usize; MAX_RANK] {
         strides_of(self.shape, self.layout)
     }
 
     /// The strides of a row and of a column, of a destination of at least two dimensions.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn kind(&self, i: usize) -> ArgKind {
+    /// #         ArgKind::Strided
+    /// #     }
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Shape::new(&args[0][1..]).map_err(|_| Problem::BadShape)
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let m = cx.view(0);
+    /// #         let (row, column) = m.matrix();
+    /// #         for (i, out) in cx.out().iter_mut().enumerate() {
+    /// #             *out = m.data[i * (row + column)];
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into_zeroed(0, |dst| {
+    ///         let (row, column) = dst.matrix();
+    ///         for (i, &dy) in cx.dy().iter().enumerate() {
+    ///             dst.data[i * (row + column)] += dy;
+    ///         }
+    ///     });
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let m = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
+    /// assert_eq!(g.apply(Example, &[m]).sum().backward()?, 5.0); // the trace
+    /// assert_eq!(m.grad()?, Some(ndarray::array![[1.0, 0.0], [0.0, 1.0]].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn matrix(&self) -> (usize, usize) {
         matrix_of(self.shape, self.layout)
@@ -294,6 +494,35 @@ fn matrix_of(shape: &Shape, layout: Option<&Strides>) -> (usize, usize) {
 }
 
 /// What an op's forward sees: operands, and where the result goes.
+///
+/// ```
+/// # #![allow(unused)]
+/// # use tiegrad_arena::{Params, Shape};
+/// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+/// # use tiegrad_kernels::{Scalar, Write, elementwise};
+/// # #[derive(Clone, Copy)]
+/// # struct Example;
+/// # impl Op for Example {
+/// #     const NAME: &'static str = "example";
+/// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+/// #         Ok(*args[0])
+/// #     }
+/// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+///     let x = cx.arg(0);
+///     elementwise::map(cx.write(), cx.out(), x, |x| -x);
+///     Ok(())
+/// }
+/// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+/// #     }
+/// #     fn samples() -> Vec<Sample<Self>> {
+/// #         Vec::new()
+/// #     }
+/// # }
+/// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+/// # let g = tape.record(&mut params);
+/// assert_eq!(g.apply(Example, &[g.input(&[1.0, 2.0])]).as_slice()?, Some(&[-1.0, -2.0][..]));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 pub struct Forward<'a, 't, T: Scalar> {
     pub(crate) args: &'a [&'t Node<'t, T>],
     pub(crate) shape: &'a Shape,
@@ -303,60 +532,381 @@ pub struct Forward<'a, 't, T: Scalar> {
 
 impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// The numbers of operand `i`, a [`Dense`](ArgKind::Dense) one: as many as its shape has elements.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let (a, b) = (cx.arg(0), cx.arg(1));
+    ///     elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a - b);
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let y = g.apply(Example, &[g.input(&[5.0, 7.0]), g.input(&[1.0, 3.0])]);
+    /// assert_eq!(y.as_slice()?, Some(&[4.0, 4.0][..]));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn arg(&self, i: usize) -> &'t [T] {
         self.args[i].value
     }
 
     /// Operand `i` with its strides.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// fn kind(&self, i: usize) -> ArgKind {
+    ///     ArgKind::Strided
+    /// }
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Shape::new(&args[0][1..]).map_err(|_| Problem::BadShape)
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let m = cx.view(0);
+    ///     let (row, column) = m.matrix();
+    ///     for (i, out) in cx.out().iter_mut().enumerate() {
+    ///         *out = m.data[i * (row + column)];
+    ///     }
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let m = g.input((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
+    /// assert_eq!(g.apply(Example, &[m.t()]).as_slice()?, Some(&[1.0, 4.0][..])); // the diagonal
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn view(&self, i: usize) -> View<'t, T> {
         view_of(self.args[i])
     }
 
     /// The numbers of operand `i`, which is [`Indices`](ArgKind::Indices).
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// fn kind(&self, i: usize) -> ArgKind {
+    ///     ArgKind::Indices
+    /// }
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let indices = cx.indices(0);
+    ///     for (out, &i) in cx.out().iter_mut().zip(indices) {
+    ///         *out = T::from_usize(i as usize);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// assert_eq!(g.apply(Example, &[g.indices(&[3_u32, 5])]).as_slice()?, Some(&[3.0, 5.0][..]));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn indices(&self, i: usize) -> &'t [u32] {
         indices_of(self.args[i])
     }
 
     /// The shape of operand `i`.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(Shape::SCALAR)
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let rows = cx.arg_shape(0)[0];
+    ///     cx.out()[0] = T::from_usize(rows);
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// assert_eq!(g.apply(Example, &[g.full([4, 2], 1.0)]).item()?, 4.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn arg_shape(&self, i: usize) -> &'t Shape {
         self.args[i].shape
     }
 
     /// The number of operands.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     cx.out().fill(T::ZERO);
+    ///     for i in 0..cx.args() {
+    ///         let x = cx.arg(i);
+    ///         elementwise::map(Write::Accumulate, cx.out(), x, |x| x);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let [a, b, c] = [1.0, 2.0, 4.0].map(|x| g.scalar(x));
+    /// assert_eq!(g.apply(Example, &[a, b, c]).item()?, 7.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn args(&self) -> usize {
         self.args.len()
     }
 
     /// The shape of the result.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let (x, columns) = (cx.arg(0), cx.shape()[1]);
+    ///     for (i, out) in cx.out().iter_mut().enumerate() {
+    ///         *out = x[i] * T::from_usize(i % columns);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// assert_eq!(g.apply(Example, &[g.full([2, 2], 5.0)]).as_slice()?, Some(&[0.0, 5.0, 0.0, 5.0][..]));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn shape(&self) -> &'a Shape {
         self.shape
     }
 
     /// How the result is written: always over what was there.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let x = cx.arg(0);
+    ///     elementwise::map(cx.write(), cx.out(), x, |x| x * x);
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// assert_eq!(g.apply(Example, &[g.scalar(3.0)]).item()?, 9.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn write(&self) -> Write {
         Write::Overwrite
     }
 
     /// Where the result goes, in row-major order. What stands there before is arbitrary.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     cx.out().fill(T::ONE);
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// assert_eq!(g.apply(Example, &[g.input(&[3.0, 4.0])]).as_slice()?, Some(&[1.0, 1.0][..]));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn out(&mut self) -> &mut [T] {
         self.out
     }
 
     /// Where what the rule needs goes.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn saved(&self, _: &[&Shape], out: &Shape) -> usize {
+    ///     out.len()
+    /// }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let x = cx.arg(0);
+    ///     elementwise::map(Write::Overwrite, cx.saved(), x, |x| x.tanh()); // for the rule
+    ///     elementwise::map(cx.write(), cx.out(), x, |x| x * x.tanh());
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let y = g.apply(Example, &[g.input(&[0.0, 1.0])]);
+    /// assert_eq!(y.sum().item()?, 1.0_f64.tanh());
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn saved(&mut self) -> &mut [T] {
         self.saved
     }
 
     /// [`out`](Forward::out) and [`saved`](Forward::saved) at once.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn saved(&self, _: &[&Shape], out: &Shape) -> usize {
+    ///     out.len()
+    /// }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let x = cx.arg(0);
+    ///     let (out, saved) = cx.out_and_saved();
+    ///     for ((out, saved), &x) in out.iter_mut().zip(saved).zip(x) {
+    ///         *saved = x.tanh(); // once for both
+    ///         *out = x * *saved;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// #     }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let y = g.apply(Example, &[g.input(&[0.0, 1.0])]);
+    /// assert_eq!(y.sum().item()?, 1.0_f64.tanh());
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn out_and_saved(&mut self) -> (&mut [T], &mut [T]) {
         (self.out, self.saved)

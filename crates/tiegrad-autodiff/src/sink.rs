@@ -15,6 +15,39 @@ use crate::recording::Core;
 
 /// What an op's rule sees: the gradient of the result, operands, the result, what the forward kept; and [`into`](Backward::into), by which
 /// it hands on gradients. See [`Op`](crate::Op) for an example.
+///
+/// ```
+/// # #![allow(unused)]
+/// # use tiegrad_arena::{Params, Shape};
+/// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+/// # use tiegrad_kernels::{Scalar, Write, elementwise};
+/// # #[derive(Clone, Copy)]
+/// # struct Example;
+/// # impl Op for Example {
+/// #     const NAME: &'static str = "example";
+/// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+/// #         Ok(*args[0])
+/// #     }
+/// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+/// #         let x = cx.arg(0);
+/// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
+/// #         Ok(())
+/// #     }
+/// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.dy(), |dy| -dy));
+/// }
+/// #     fn samples() -> Vec<Sample<Self>> {
+/// #         Vec::new()
+/// #     }
+/// # }
+/// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+/// # let g = tape.record(&mut params);
+/// // a gradient reversal
+/// let x = g.leaf(&[1.0, 2.0]);
+/// assert_eq!(g.apply(Example, &[x]).sum().backward()?, 3.0);
+/// assert_eq!(x.grad()?, Some(ndarray::array![-1.0, -1.0].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 pub struct Backward<'a, 't, T: Scalar> {
     pub(crate) node: &'t Node<'t, T>,
     pub(crate) dy: &'a [T],
@@ -22,66 +55,454 @@ pub struct Backward<'a, 't, T: Scalar> {
 
 impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The gradient of the result, in row-major order.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.arg(0);
+    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     let dy = cx.dy();
+    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, dy, |dy| -dy));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[1.0, 2.0]);
+    /// assert_eq!(g.apply(Example, &[x]).sum().backward()?, 3.0);
+    /// assert_eq!(x.grad()?, Some(ndarray::array![-1.0, -1.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn dy(&self) -> &'a [T] {
         self.dy
     }
 
     /// The result.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.arg(0);
+    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x.exp());
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.out(), cx.dy(), |y, dy| y * dy));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[2.0]);
+    /// let y = g.apply(Example, &[x]).backward()?; // e²
+    /// assert_eq!(x.grad()?, Some(ndarray::array![y].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn out(&self) -> &'t [T] {
         self.node.value
     }
 
     /// The shape of the result.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.arg(0);
+    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     let n = T::from_usize(cx.shape().len());
+    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.dy(), move |dy| dy / n));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[1.0, 2.0]);
+    /// g.apply(Example, &[x]).sum().backward()?;
+    /// assert_eq!(x.grad()?, Some(ndarray::array![0.5, 0.5].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn shape(&self) -> &'t Shape {
         self.node.shape
     }
 
     /// The numbers of operand `i`, a [`Dense`](crate::ArgKind::Dense) one.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.arg(0);
+    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x * x);
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), |x, dy| (x + x) * dy));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[3.0]);
+    /// assert_eq!(g.apply(Example, &[x]).backward()?, 9.0); // x²
+    /// assert_eq!(x.grad()?, Some(ndarray::array![6.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn arg(&self, i: usize) -> &'t [T] {
         self.node.args[i].value
     }
 
     /// Operand `i` with its strides.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn kind(&self, i: usize) -> ArgKind {
+    /// #         ArgKind::Strided
+    /// #     }
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.view(0);
+    /// #         for (i, out) in cx.out().iter_mut().enumerate() {
+    /// #             let x = x.data[i * x.strides()[0]];
+    /// #             *out = x * x;
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     let x = cx.view(0);
+    ///     cx.into_zeroed(0, |dst| {
+    ///         let (from, to) = (x.strides()[0], dst.strides()[0]);
+    ///         for (i, &dy) in cx.dy().iter().enumerate() {
+    ///             dst.data[i * to] += (x.data[i * from] + x.data[i * from]) * dy;
+    ///         }
+    ///     });
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
+    /// g.apply(Example, &[x.select(1, 0)]).sum().backward()?; // the squares of a column
+    /// assert_eq!(x.grad()?, Some(ndarray::array![[2.0, 0.0], [6.0, 0.0]].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn view(&self, i: usize) -> View<'t, T> {
         view_of(self.node.args[i])
     }
 
     /// The numbers of operand `i`, which is [`Indices`](crate::ArgKind::Indices).
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn kind(&self, i: usize) -> ArgKind {
+    /// #         if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
+    /// #     }
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[1])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let (table, indices) = (cx.arg(0), cx.indices(1));
+    /// #         for (out, &i) in cx.out().iter_mut().zip(indices) {
+    /// #             *out = table[i as usize];
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into_zeroed(0, |dst| {
+    ///         for (&i, &dy) in cx.indices(1).iter().zip(cx.dy()) {
+    ///             dst.data[i as usize] += dy;
+    ///         }
+    ///     });
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let table = g.leaf(&[5.0, 6.0, 7.0]);
+    /// g.apply(Example, &[table, g.indices(&[2_u32, 2])]).sum().backward()?;
+    /// assert_eq!(table.grad()?, Some(ndarray::array![0.0, 0.0, 2.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn indices(&self, i: usize) -> &'t [u32] {
         indices_of(self.node.args[i])
     }
 
     /// The shape of operand `i`.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(Shape::SCALAR)
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.arg(0);
+    /// #         cx.out()[0] = x.iter().copied().sum::<T>() / T::from_usize(x.len());
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     let share = cx.dy()[0] / T::from_usize(cx.arg_shape(0).len());
+    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.arg(0), move |_| share));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[1.0, 5.0]);
+    /// assert_eq!(g.apply(Example, &[x]).backward()?, 3.0); // the mean
+    /// assert_eq!(x.grad()?, Some(ndarray::array![0.5, 0.5].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn arg_shape(&self, i: usize) -> &'t Shape {
         self.node.args[i].shape
     }
 
     /// The number of operands.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         cx.out().fill(T::ZERO);
+    /// #         for i in 0..cx.args() {
+    /// #             let x = cx.arg(i);
+    /// #             elementwise::map(Write::Accumulate, cx.out(), x, |x| x);
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     for i in 0..cx.args() {
+    ///         cx.into(i, |dst| elementwise::map(dst.write, dst.data, cx.dy(), |dy| dy));
+    ///     }
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let [a, b, c] = [1.0, 2.0, 4.0].map(|x| g.leaf(&[x]));
+    /// assert_eq!(g.apply(Example, &[a, b, c]).backward()?, 7.0);
+    /// assert_eq!(c.grad()?, Some(ndarray::array![1.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn args(&self) -> usize {
         self.node.args.len()
     }
 
     /// What the forward kept.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// fn saved(&self, _: &[&Shape], out: &Shape) -> usize {
+    ///     out.len()
+    /// }
+    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    ///     let x = cx.arg(0);
+    ///     elementwise::map(Write::Overwrite, cx.saved(), x, |x| x.cos()); // kept for the rule
+    ///     elementwise::map(cx.write(), cx.out(), x, |x| x.sin());
+    ///     Ok(())
+    /// }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.saved(), cx.dy(), |cos, dy| cos * dy));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[0.0]);
+    /// g.apply(Example, &[x]).backward()?;
+    /// assert_eq!(x.grad()?, Some(ndarray::array![1.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn saved(&self) -> &'t [T] {
         self.node.saved
     }
 
     /// Whether anybody wants the gradient of operand `i`. [`into`](Backward::into) asks this by itself; a rule asks when it can save work.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let (a, b) = (cx.arg(0), cx.arg(1));
+    /// #         elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b);
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     assert!(cx.wants(0) && !cx.wants(1));
+    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(1), cx.dy(), |b, dy| b * dy));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let (a, b) = (g.leaf(&[2.0]), g.input(&[5.0])); // an input wants no gradient
+    /// g.apply(Example, &[a, b]).backward()?;
+    /// assert_eq!(a.grad()?, Some(ndarray::array![5.0].into_dyn()));
+    /// assert_eq!(b.grad()?, None);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn wants(&self, i: usize) -> bool {
         self.node.args[i].needs_grad
     }
 
     /// Hands on the gradient of operand `i`: `f` writes it to the destination, every element of it. Not called when nobody wants it.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let (a, b) = (cx.arg(0), cx.arg(1));
+    /// #         elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b);
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(1), cx.dy(), |b, dy| b * dy));
+    ///     cx.into(1, |dst| elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), |a, dy| a * dy));
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[3.0]);
+    /// g.apply(Example, &[x, x]).backward()?; // both contributions add up
+    /// assert_eq!(x.grad()?, Some(ndarray::array![6.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn into(&self, i: usize, f: impl FnOnce(Dst<'_, T>)) {
         self.with_target(i, true, f);
@@ -89,6 +510,47 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
 
     /// [`into`](Backward::into) for a rule that may not write every element (look-ups, slices): the destination is zeroed if this is
     /// the first contribution, and `f` always accumulates.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn kind(&self, i: usize) -> ArgKind {
+    /// #         if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
+    /// #     }
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[1])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let (table, indices) = (cx.arg(0), cx.indices(1));
+    /// #         for (out, &i) in cx.out().iter_mut().zip(indices) {
+    /// #             *out = table[i as usize];
+    /// #         }
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into_zeroed(0, |dst| {
+    ///         for (&i, &dy) in cx.indices(1).iter().zip(cx.dy()) {
+    ///             dst.data[i as usize] += dy;
+    ///         }
+    ///     });
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let table = g.leaf(&[5.0, 6.0, 7.0]);
+    /// g.apply(Example, &[table, g.indices(&[2_u32, 2])]).sum().backward()?;
+    /// assert_eq!(table.grad()?, Some(ndarray::array![0.0, 0.0, 2.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     #[inline]
     pub fn into_zeroed(&self, i: usize, f: impl FnOnce(Dst<'_, T>)) {
         self.with_target(i, false, f);
@@ -96,6 +558,45 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
 
     /// Several destinations at once, for a pass that computes several gradients together; `None` for those that nobody wants. Where two operands
     /// are the same (`w * w`) or parts of the same, each gets a temporary that is added afterwards.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let (a, b) = (cx.arg(0), cx.arg(1));
+    /// #         elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b);
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.into_many([0, 1], |destinations| {
+    ///         for (dst, other) in destinations.into_iter().zip([cx.arg(1), cx.arg(0)]) {
+    ///             if let Some(dst) = dst {
+    ///                 elementwise::zip(dst.write, dst.data, other, cx.dy(), |other, dy| other * dy);
+    ///             }
+    ///         }
+    ///     });
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let (a, b) = (g.leaf(&[3.0]), g.leaf(&[5.0]));
+    /// g.apply(Example, &[a, b]).backward()?;
+    /// assert_eq!(a.grad()?, Some(ndarray::array![5.0].into_dyn()));
+    /// assert_eq!(b.grad()?, Some(ndarray::array![3.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     pub fn into_many<const N: usize>(
         &self,
         operands: [usize; N],
@@ -187,6 +688,41 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     }
 
     /// Room for `len` numbers while `f` runs, arbitrary content. Taken from the tape, no heap allocation after warm-up.
+    ///
+    /// ```
+    /// # #![allow(unused)]
+    /// # use tiegrad_arena::{Params, Shape};
+    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
+    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
+    /// # #[derive(Clone, Copy)]
+    /// # struct Example;
+    /// # impl Op for Example {
+    /// #     const NAME: &'static str = "example";
+    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+    /// #         Ok(*args[0])
+    /// #     }
+    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// #         let x = cx.arg(0);
+    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x * x);
+    /// #         Ok(())
+    /// #     }
+    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    ///     cx.with_scratch(cx.arg(0).len(), |twice| {
+    ///         elementwise::map(Write::Overwrite, twice, cx.arg(0), |x| x + x);
+    ///         cx.into(0, |dst| elementwise::zip(dst.write, dst.data, twice, cx.dy(), |t, dy| t * dy));
+    ///     });
+    /// }
+    /// #     fn samples() -> Vec<Sample<Self>> {
+    /// #         Vec::new()
+    /// #     }
+    /// # }
+    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// # let g = tape.record(&mut params);
+    /// let x = g.leaf(&[3.0]);
+    /// g.apply(Example, &[x]).backward()?; // x²
+    /// assert_eq!(x.grad()?, Some(ndarray::array![6.0].into_dyn()));
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     pub fn with_scratch<R>(&self, len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
         let core: &'t Core<'t, T> = self.node.core;
         let buffer = core.buffer(len);

@@ -14,13 +14,14 @@ Examples:
   tiegrad inspect runs/book-1                  what a run's checkpoint holds";
 
 const TRAIN_NOTES: &str = "\
-Defaults are nanoGPT's CPU setting; without --text, those of the job on the built-in text.
+Defaults are nanoGPT's CPU setting; the built-in text has a shorter training of its own.
 --min-lr is a tenth of --learning-rate, --lr-decay-iters is --max-iters, unless given.
 
 The run folder holds checkpoint.safetensors (written at every evaluation, at the end, and on
 Ctrl-C), metrics.jsonl (one JSON object a line) and loss.svg. Losses are in nats per character.
 Progress goes to stderr, results to stdout. The same seed gives the same bits for any number of
-threads, stopped and resumed or not.
+threads, stopped and resumed or not. A run resumed with a larger --max-iters keeps its
+--lr-decay-iters: beyond it, the learning rate is --min-lr.
 
 Examples:
   tiegrad train --text book.txt
@@ -34,9 +35,13 @@ Examples:
   tiegrad sample runs/cicero-1 --start 'Quis ' --temperature 0.7 --top-k 20 --num-samples 3
   tiegrad sample runs/cicero-1 --temperature 0     always the likeliest character";
 
+const INSPECT_NOTES: &str = "\
+Example:
+  tiegrad inspect runs/cicero-1";
+
 /// Train character-level GPTs with tied embeddings on the CPU.
 ///
-/// Without a subcommand, trains on a built-in text: a first look that takes about a minute.
+/// Without a subcommand, trains on a built-in text: a first look that takes less than a minute.
 #[derive(Debug, Parser)]
 #[command(name = "tiegrad", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -57,6 +62,7 @@ pub(crate) enum Command {
     #[command(after_help = SAMPLE_NOTES)]
     Sample(SampleArgs),
     /// Print what the checkpoint of a run holds: the module tree and the metadata
+    #[command(after_help = INSPECT_NOTES)]
     Inspect(InspectArgs),
 }
 
@@ -149,7 +155,7 @@ pub(crate) struct Settings {
         help_heading = "Training"
     )]
     pub(crate) batch_size: Option<usize>,
-    /// Steps to train [default: 2000; 1000 for the built-in text]
+    /// Steps to train [default: 2000; 600 for the built-in text]
     #[arg(
         long,
         value_name = "N",
@@ -157,7 +163,7 @@ pub(crate) struct Settings {
         help_heading = "Training"
     )]
     pub(crate) max_iters: Option<u64>,
-    /// Steps between two evaluations, each followed by a checkpoint [default: 250]
+    /// Steps between two evaluations, each followed by a checkpoint [default: 250; 100 for the built-in text]
     #[arg(
         long,
         value_name = "N",
@@ -165,7 +171,7 @@ pub(crate) struct Settings {
         help_heading = "Training"
     )]
     pub(crate) eval_interval: Option<u64>,
-    /// Batches an evaluation averages over, for each part of the text [default: 20]
+    /// Batches an evaluation averages over, for each part of the text [default: 20; 10 for the built-in text]
     #[arg(
         long,
         value_name = "N",
@@ -190,7 +196,7 @@ pub(crate) struct Settings {
     )]
     pub(crate) seed: Option<u64>,
 
-    /// Learning rate after the warm-up [default: 1e-3]
+    /// Learning rate after the warm-up [default: 1e-3; 4e-3 for the built-in text]
     #[arg(
         long,
         value_name = "X",
@@ -327,6 +333,8 @@ pub(crate) struct InspectArgs {
 mod tests {
     use clap::CommandFactory;
 
+    use crate::config::Config;
+
     use super::*;
 
     #[test]
@@ -362,6 +370,49 @@ mod tests {
             assert!(
                 sample.get_arguments().any(|a| a.get_long() == Some(flag)),
                 "--{flag}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_defaults_that_help_states_are_those_that_hold() {
+        let help = Cli::command()
+            .find_subcommand_mut("train")
+            .unwrap()
+            .render_long_help()
+            .to_string();
+        let (usual, own) = (Config::NANOGPT_CPU, Config::BUILT_IN_TEXT);
+        let both = |flag: &str, usual: f64, own: f64| {
+            let line = help
+                .lines()
+                .skip_while(|line| !line.contains(&format!("--{flag} <")))
+                .take(2)
+                .collect::<String>();
+            let stated = line
+                .split("[default: ")
+                .nth(1)
+                .and_then(|rest| rest.split(']').next())
+                .unwrap_or_default();
+            let numbers: Vec<f64> = stated
+                .split_whitespace()
+                .filter_map(|word| word.trim_end_matches(';').parse().ok())
+                .collect();
+            let expected = if usual == own {
+                vec![usual]
+            } else {
+                vec![usual, own]
+            };
+            assert_eq!(numbers, expected, "--{flag}: {stated}");
+        };
+        macro_rules! stated {
+            ($($name:ident)*) => { $( both(&stringify!($name).replace('_', "-"), usual.$name as f64, own.$name as f64); )* };
+        }
+        stated!(n_layer n_head n_embd block_size dropout batch_size max_iters eval_interval eval_iters log_interval seed);
+        stated!(learning_rate warmup_iters beta1 beta2 weight_decay grad_clip);
+        for config in [usual, own] {
+            assert_eq!(
+                (config.min_lr, config.lr_decay_iters),
+                (config.learning_rate / 10.0, config.max_iters)
             );
         }
     }

@@ -2,7 +2,7 @@
 //! checkpoints hold.
 //!
 //! The way through the files: [`args`] is the command line, [`mod@train`] and [`sample`] are the commands, [`trainer`] is the training
-//! loop, [`engine`] the seam to the library. The rest is one concern a file.
+//! loop, [`engine`] the seam to the library and [`model`] what stands behind it. The rest is one concern a file.
 
 mod args;
 mod batches;
@@ -12,7 +12,9 @@ mod error;
 mod evaluate;
 mod generate;
 mod marks;
+mod memory;
 mod metrics;
+mod model;
 mod output;
 mod plot;
 mod progress;
@@ -30,7 +32,6 @@ mod vocabulary;
 
 #[cfg(test)]
 mod fake;
-mod model;
 
 use std::process::ExitCode;
 

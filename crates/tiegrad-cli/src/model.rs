@@ -4,13 +4,14 @@ use std::fmt::Display;
 use std::path::Path;
 
 use tiegrad::autodiff::RngState;
-use tiegrad::nn::{GPT, GptConfig};
+use tiegrad::nn::{GPT, GptConfig, Summary, SummaryRow};
 use tiegrad::prelude::*;
 
 use crate::batches::Batch;
 use crate::config::Config;
 use crate::engine::{Engine, Metadata, StepReport};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::rng::{Stream, generator};
 
 /// The name of the optimizer's state in a checkpoint.
@@ -28,6 +29,23 @@ pub(crate) struct Model {
 
 fn failed(error: impl Display) -> Error {
     Error::failed(error.to_string())
+}
+
+/// A summary of few rows, for the tree above it shows every module: what is inside a block counts as the block's.
+fn by_block(mut summary: Summary) -> Summary {
+    let blocks = 2; // net, net.h, net.h.0
+    let mut rows: Vec<SummaryRow> = Vec::new();
+    for row in summary.rows {
+        match rows.last_mut() {
+            Some(block) if row.depth > blocks => {
+                block.own += row.own;
+                block.tied |= row.tied;
+            }
+            _ => rows.push(row),
+        }
+    }
+    summary.rows = rows;
+    summary
 }
 
 impl Model {
@@ -54,6 +72,7 @@ impl Engine for Model {
     }
 
     fn new(config: &Config, vocabulary: usize) -> Result<Self> {
+        memory::check(config, vocabulary)?;
         let mut params = Params::new();
         let settings = GptConfig {
             n_layer: config.n_layer,
@@ -115,7 +134,7 @@ impl Engine for Model {
         format!(
             "{}\n\n{}",
             self.net.tree(&self.params),
-            self.net.summary(&self.params)
+            by_block(self.net.summary(&self.params))
         )
     }
 

@@ -42,7 +42,6 @@ impl Progress {
         let bar = (std::io::stderr().is_terminal() && !dumb).then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             bar.set_position(first);
-            bar.reset_eta();
             bar.with_style(style(
                 std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
             ))
@@ -69,7 +68,7 @@ impl Progress {
             if wait && self.shown.is_some() {
                 return;
             }
-            bar.set_message(numbers(status));
+            bar.set_message(self.with_time_left(status));
         } else if wait {
             return;
         } else {
@@ -100,7 +99,8 @@ impl Progress {
             "step {iter:>width$}/{}: train loss {train_loss:.4}, val loss {val_loss:.4}{speed}{left}",
             self.total
         ));
-        self.shown = Some(Instant::now());
+        // the bar takes up the new validation loss with the next step; lines have just shown it
+        self.shown = self.bar.is_none().then(Instant::now);
     }
 
     /// Prints a line without disturbing the bar.
@@ -120,16 +120,14 @@ impl Progress {
 
     fn line(&self, status: &Status) -> String {
         let width = self.total.to_string().len();
-        let left = self
-            .left(status.iter)
-            .map(|left| format!(", {left} left"))
-            .unwrap_or_default();
-        format!(
-            "step {:>width$}/{}: {}{left}",
-            status.iter,
-            self.total,
-            numbers(status)
-        )
+        let shown = self.with_time_left(status);
+        format!("step {:>width$}/{}: {shown}", status.iter, self.total)
+    }
+
+    fn with_time_left(&self, status: &Status) -> String {
+        let left = self.left(status.iter);
+        let left = left.map(|left| format!(", {left} left"));
+        numbers(status) + &left.unwrap_or_default()
     }
 
     /// The time the remaining steps take at the pace of those of this session.
@@ -185,7 +183,7 @@ fn style(colors: bool) -> ProgressStyle {
     } else {
         "{wide_bar}"
     };
-    let template = format!("{bar} {{pos}}/{{len}}  {{msg}}, {{eta}} left");
+    let template = format!("{bar} {{pos}}/{{len}}  {{msg}}");
     ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─")
@@ -241,10 +239,7 @@ mod tests {
             bar.finish();
         }
         assert!(
-            ProgressStyle::with_template(
-                "{wide_bar:.green/white.dim} {pos}/{len}  {msg}, {eta} left"
-            )
-            .is_ok()
+            ProgressStyle::with_template("{wide_bar:.green/white.dim} {pos}/{len}  {msg}").is_ok()
         );
     }
 }

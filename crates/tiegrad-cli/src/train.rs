@@ -42,6 +42,12 @@ pub(crate) fn train<E: Engine>(
     };
     let marks = Marks::of(&corpus.train);
     out.line(&format!("run folder: {}", dir.path().display()))?;
+    if state.iter > 0 && state.iter == state.config.max_iters {
+        note(&format!(
+            "nothing to train: the run has done its {} steps (--max-iters with a larger number goes on)",
+            grouped(state.iter as usize)
+        ));
+    }
     let mut trainer = Trainer::new(engine, state, &corpus, marks, dir, signals.clone(), changed)?;
     let outcome = trainer.run().inspect_err(|e| {
         if let Error::Interrupted { .. } = e {
@@ -52,7 +58,7 @@ pub(crate) fn train<E: Engine>(
         }
     })?;
     report(out, &trainer.state.config, &outcome, &marks, trainer.dir())?;
-    sample(&mut trainer, &corpus, out)
+    sample(&mut trainer, &corpus, signals, out)
 }
 
 /// A run, ready to train.
@@ -203,6 +209,7 @@ fn report(
 fn sample<E: Engine>(
     trainer: &mut Trainer<'_, E>,
     corpus: &Corpus,
+    signals: &Signals,
     out: &mut Output,
 ) -> Result<()> {
     let (count, temperature, top_k) = SAMPLE;
@@ -221,6 +228,7 @@ fn sample<E: Engine>(
         block_size,
         count,
         |token| {
+            signals.check()?;
             out.print(corpus.vocabulary.character(token).encode_utf8(&mut [0; 4]))?;
             Ok(!out.is_closed())
         },

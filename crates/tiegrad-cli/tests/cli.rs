@@ -81,7 +81,7 @@ fn version_and_help() {
             &["sample", "--help"],
             &[&sampling[..], &["Examples:", "<RUN>"]].concat()[..],
         ),
-        (&["inspect", "--help"], &["<RUN>"][..]),
+        (&["inspect", "--help"], &["Example:", "<RUN>"][..]),
     ] {
         let output = run(dir.path(), args);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -149,6 +149,20 @@ fn bad_texts_exit_with_1_and_make_nothing() {
         assert!(line.contains(part), "{line}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn sizes_beyond_all_memory_exit_with_1_and_make_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["--n-embd", "100000000000", "--n-head", "1"][..],
+        &["--batch-size", "100000000000000"],
+        &["--n-layer", "100000000000000"],
+    ] {
+        let line = refused(dir.path(), args, 1);
+        assert!(line.contains("more than can be had"), "{line}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -103,15 +103,19 @@ fn signal(child: &Child, name: &str) {
     );
 }
 
-/// Waits until the metrics of a run hold at least so many lines.
-fn wait_for_lines(run: &Path, lines: usize) {
+/// The lines of metrics that a run has, complete or not.
+fn lines(run: &Path) -> usize {
+    fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
+}
+
+/// Waits until the metrics of a run hold at least so many lines, or its process has ended. Says whether it still runs.
+fn wait_for_lines(child: &mut Child, run: &Path, lines: usize) -> bool {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count())
-        < lines
-    {
+    while self::lines(run) < lines && child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "no progress");
         std::thread::sleep(Duration::from_millis(2));
     }
+    child.try_wait().unwrap().is_none()
 }
 
 #[test]
@@ -159,15 +163,14 @@ fn the_built_in_job_leaves_a_run_folder_and_a_second_one_another() {
 #[test]
 fn threads_and_seeds() {
     let dir = tempfile::tempdir().unwrap();
+    // large enough that threads share the work
+    let flags = "--n-layer 2 --n-embd 64 --block-size 32 --batch-size 8 --dropout 0.1 --eval-iters 1 --log-interval 1 --max-iters 6";
     for (out, extra) in [
         ("one", "--threads 1"),
         ("three", "--threads 3"),
         ("other", "--seed 5"),
     ] {
-        succeeds(
-            dir.path(),
-            &format!("train {SMALL} --max-iters 12 --out {out} {extra}"),
-        );
+        succeeds(dir.path(), &format!("train {flags} --out {out} {extra}"));
     }
     assert_same(&dir.path().join("one"), &dir.path().join("three"));
     assert_ne!(
@@ -181,25 +184,34 @@ fn threads_and_seeds() {
 fn killed_again_and_again_it_is_the_same_run() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
-    let flags = format!("{SMALL} --max-iters 60 --lr-decay-iters 60");
+    let flags = format!("{SMALL} --max-iters 300");
     succeeds(dir.path(), &format!("train {flags} --out whole"));
-    let mut kills = 0;
-    for delay in 0..40_u64 {
+    let mut kills_in_training = 0;
+    for round in 0..30_u64 {
+        let before = lines(&killed);
         let args = if killed.exists() {
             "train --resume killed".into()
         } else {
             format!("train {flags} --out killed")
         };
         let mut child = spawn(dir.path(), &args);
-        std::thread::sleep(Duration::from_millis(3 + 5 * delay));
-        if child.try_wait().unwrap().is_none() {
-            kills += 1;
+        // while the program starts, and while it trains: in a step, an evaluation, or the writing of a file
+        if round % 2 == 0 {
+            std::thread::sleep(Duration::from_millis(1 + 2 * round));
+        } else if killed.exists() {
+            let running = wait_for_lines(&mut child, &killed, before + 1 + round as usize % 5);
+            std::thread::sleep(Duration::from_micros(150 * round));
+            kills_in_training += usize::from(running);
         }
         let _ = child.kill();
         child.wait().unwrap();
         assert!(!killed.exists() || killed.join("checkpoint.safetensors").exists());
+        let metrics = fs::read_to_string(killed.join("metrics.jsonl")).unwrap_or_default();
+        if metrics.contains(r#""event":"final""#) {
+            break;
+        }
     }
-    assert!(kills > 0);
+    assert!(kills_in_training >= 3, "{kills_in_training}");
     if killed.exists() {
         succeeds(dir.path(), "train --resume killed");
     } else {
@@ -213,15 +225,15 @@ fn killed_again_and_again_it_is_the_same_run() {
 fn ctrl_c_writes_a_checkpoint_and_leaves() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
-    let flags = format!("{SMALL}00 --max-iters 3000"); // an evaluation every 1000 steps
+    let flags = format!("{SMALL}00 --max-iters 1200"); // an evaluation every 1000 steps
     succeeds(dir.path(), &format!("train {flags} --out whole"));
     for (name, code, args) in [
         ("-INT", 130, format!("train {flags} --out stopped")),
         ("-TERM", 143, "train --resume stopped".into()),
     ] {
         let mut child = spawn(dir.path(), &args);
-        let lines = timeless_lines(&stopped);
-        wait_for_lines(&stopped, lines + 20);
+        let seen = lines(&stopped);
+        assert!(wait_for_lines(&mut child, &stopped, seen + 20));
         signal(&child, name);
         let mut stderr = String::new();
         child
@@ -241,16 +253,12 @@ fn ctrl_c_writes_a_checkpoint_and_leaves() {
     assert_same(&whole, &stopped);
 }
 
-fn timeless_lines(run: &Path) -> usize {
-    if run.exists() { timeless(run).len() } else { 0 }
-}
-
 #[cfg(unix)]
 #[test]
 fn a_second_ctrl_c_leaves_at_once() {
     let dir = tempfile::tempdir().unwrap();
     // one step of this takes far longer than the test waits
-    let args = "train --n-layer 8 --n-embd 512 --block-size 256 --batch-size 64 --eval-interval 100 --eval-iters 1 --out r";
+    let args = "train --n-layer 2 --n-embd 512 --block-size 256 --batch-size 64 --eval-interval 100 --eval-iters 1 --out r";
     let mut child = spawn(dir.path(), args);
     let deadline = Instant::now() + Duration::from_secs(60);
     while !dir.path().join("r").exists() {
@@ -273,7 +281,7 @@ fn two_processes_cannot_write_one_run() {
         dir.path(),
         &format!("train {SMALL} --max-iters 100000 --out r"),
     );
-    wait_for_lines(&dir.path().join("r"), 2);
+    assert!(wait_for_lines(&mut child, &dir.path().join("r"), 2));
     let line = refused(dir.path(), "train --resume r");
     assert!(
         line.contains("another process is writing this run"),

@@ -101,6 +101,15 @@ tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
 
 /// A [`Layer`] behind a pointer: one method for each scalar, of which [`Layer::forward`] of the box picks the right one. Every layer that is `Clone`, `Send`
 /// and `Sync` is one; nobody implements it by hand.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let layers: Vec<Box<dyn DynLayer>> = vec![Box::new(Linear::new(&mut params, 4, 2, &mut rng)), Box::new(ReLU)];
+/// let mut tape = Tape::new();
+/// let y = layers.forward(tape.eval(&params).full([3, 4], 1.0));
+/// assert_eq!(&**y.shape(), [3, 2]);
+/// ```
 pub trait DynLayer: Module + Send + Sync {
     #[doc(hidden)]
     fn forward_f32<'t>(&self, x: Var<'t, f32>) -> Var<'t, f32>;

@@ -42,11 +42,26 @@ struct Child {
 
 impl Sequential {
     /// No layers: the identity.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// let identity = Sequential::new();
+    /// assert_eq!(identity.forward(tape.eval(&params).input(&[3.0])).item()?, 3.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a layer at the end; its name is its position.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// let mut net = Sequential::new();
+    /// net.push(ReLU).push(Tanh);
+    /// assert_eq!(net.len(), 2);
+    /// ```
     pub fn push(&mut self, layer: impl DynLayer) -> &mut Self {
         self.children.push(Child {
             name: None,
@@ -59,6 +74,15 @@ impl Sequential {
     ///
     /// # Errors
     /// [`NameError`]: an empty name, one that another child has, or digits that are not the child's position.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// let mut net = Sequential::new();
+    /// net.push_named("squash", Tanh)?;
+    /// assert!(net.push_named("squash", ReLU).is_err()); // taken
+    /// assert_eq!(net.len(), 1);
+    /// # Ok::<(), NameError>(())
+    /// ```
     pub fn push_named(
         &mut self,
         name: impl Into<String>,
@@ -85,11 +109,22 @@ impl Sequential {
     }
 
     /// The number of layers.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// assert_eq!(sequential![ReLU, Tanh].len(), 2);
+    /// ```
     pub fn len(&self) -> usize {
         self.children.len()
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// assert!(Sequential::new().is_empty());
+    /// assert!(!sequential![ReLU].is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.children.is_empty()
     }
@@ -107,11 +142,30 @@ impl Sequential {
     }
 
     /// The layer at a position, if it is there and of this type.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// let net = sequential![ReLU, Dropout::new(0.1)];
+    /// assert_eq!(net.get::<Dropout>(1).map(|layer| layer.p), Some(0.1));
+    /// assert!(net.get::<Dropout>(0).is_none());
+    /// ```
     pub fn get<L: Layer>(&self, index: usize) -> Option<&L> {
         self.children.get(index)?.layer.downcast_ref()
     }
 
     /// The name of the child at a position.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// use tiegrad_nn::Name;
+    ///
+    /// let mut net = sequential![ReLU];
+    /// net.push_named("squash", Tanh)?;
+    /// assert_eq!(net.name(0), Some(Name::Index(0)));
+    /// assert_eq!(net.name(1), Some(Name::Field("squash")));
+    /// assert_eq!(net.name(2), None);
+    /// # Ok::<(), NameError>(())
+    /// ```
     pub fn name(&self, index: usize) -> Option<Name<'_>> {
         let child = self.children.get(index)?;
         Some(child.name(index))

@@ -15,6 +15,15 @@ use crate::var::Var;
 /// projection. q (b, tq, h, d), k (b, tk, h, d), v (b, tk, h, e), result (b, tq, h, e).
 ///
 /// Causal: query i sees the keys j ≤ i + tk - tq. With P the probabilities: dv = Pᵀ dy, dP = dy vᵀ, dS = P (dP - Σ P dP) / √d, dq = dS k, dk = dSᵀ q.
+///
+/// ```
+/// use tiegrad_autodiff::ops::Attention;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.input((&[1.0, 2.0, 3.0][..], [1, 3, 1, 1])); // three positions, one head, width 1
+/// let y = g.apply(Attention { causal: true }, &[x, x, x]);
+/// assert_eq!(y.slice(1, 0..1).item()?, 1.0); // the first sees itself only
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// Whether a query sees only keys up to its own position.

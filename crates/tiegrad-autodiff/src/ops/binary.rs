@@ -207,21 +207,69 @@ fn pick<T: Scalar>(first: bool, second: bool, dy: T) -> T {
 
 binary! {
     /// a + b
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Add;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Add, &[g.input(&[2.0]), g.input(&[5.0])]);
+    /// assert_eq!(y.item()?, 7.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Add, "add", |a, b| a + b, left |_a, _b, dy| dy, right |_a, _b, dy| dy,
     |shape, _operand| ArgSpec::values(shape);
     /// a - b
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Sub;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Sub, &[g.input(&[2.0]), g.input(&[5.0])]);
+    /// assert_eq!(y.item()?, -3.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Sub, "sub", |a, b| a - b, left |_a, _b, dy| dy, right |_a, _b, dy| -dy,
     |shape, _operand| ArgSpec::values(shape);
     /// a · b
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Mul;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Mul, &[g.input(&[2.0]), g.input(&[5.0])]);
+    /// assert_eq!(y.item()?, 10.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Mul, "mul", |a, b| a * b, left |_a, b, dy| dy * b, right |a, _b, dy| dy * a,
     |shape, _operand| ArgSpec::values(shape);
     /// a / b
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Div;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Div, &[g.input(&[2.0]), g.input(&[5.0])]);
+    /// assert_eq!(y.item()?, 0.4);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Div, "div", |a, b| a / b, left |_a, b, dy| dy / b, right |a, b, dy| -dy * a / (b * b),
     |shape, operand| if operand == 1 { ArgSpec::values(shape).range(0.5, 2.0) } else { ArgSpec::values(shape) };
     /// The larger of a and b; NaN if one is NaN.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Maximum;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Maximum, &[g.input(&[2.0]), g.input(&[5.0])]);
+    /// assert_eq!(y.item()?, 5.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Maximum, "maximum", |a, b| a.maximum(b), left |a, b, dy| pick(a >= b, b >= a, dy), right |a, b, dy| pick(b >= a, a >= b, dy),
     |shape, operand| split_range(shape, operand);
     /// The smaller of a and b; NaN if one is NaN.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Minimum;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Minimum, &[g.input(&[2.0]), g.input(&[5.0])]);
+    /// assert_eq!(y.item()?, 2.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Minimum, "minimum", |a, b| a.minimum(b), left |a, b, dy| pick(a <= b, b <= a, dy), right |a, b, dy| pick(b <= a, a <= b, dy),
     |shape, operand| split_range(shape, operand);
 }

@@ -10,6 +10,14 @@ use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
 use crate::var::Var;
 
 /// Operands one after the other along an axis. The gradient of each is its part of dy.
+///
+/// ```
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let (a, b) = (g.leaf(&[1.0, 2.0]), g.leaf(&[3.0]));
+/// g.concat(&[a, b], 0).square().sum().backward()?;
+/// assert_eq!(b.grad()?, Some(ndarray::array![6.0].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Concat {
     axis: isize,

@@ -9,6 +9,15 @@ use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
 use crate::var::Var;
 
 /// A copy in row-major order. The tape inserts it where an op wants such an operand and a view is not.
+///
+/// ```
+/// use tiegrad_autodiff::ops::Contiguous;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let t = g.input((&[1.0, 2.0, 3.0, 4.0][..], [2, 2])).t();
+/// assert_eq!(t.as_slice()?, None); // a view, not in row-major order
+/// assert_eq!(g.apply(Contiguous, &[t]).as_slice()?, Some(&[1.0, 3.0, 2.0, 4.0][..]));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Contiguous;
 
@@ -61,6 +70,17 @@ impl Op for Contiguous {
 }
 
 /// The operand repeated to a larger shape, by NumPy's broadcasting.
+///
+/// ```
+/// use tiegrad_arena::Shape;
+/// use tiegrad_autodiff::ops::BroadcastTo;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0, 2.0]);
+/// let rows = g.apply(BroadcastTo(Shape::new(&[3, 2])?), &[x]);
+/// assert_eq!(rows.sum().backward()?, 9.0);
+/// assert_eq!(x.grad()?, Some(ndarray::array![3.0, 3.0].into_dyn())); // each was there three times
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BroadcastTo(pub Shape);
 

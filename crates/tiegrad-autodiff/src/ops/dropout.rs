@@ -12,6 +12,16 @@ use crate::var::Var;
 ///
 /// The mask is a function of (seed, step, number of the dropout op in the step, position): nothing is stored for the rule, every scalar
 /// type drops the same elements, and the number of threads plays no part.
+///
+/// ```
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0; 8]);
+/// let y = x.dropout(0.5);
+/// assert!(y.value()?.iter().all(|&y| y == 0.0 || y == 2.0));
+/// y.sum().backward()?;
+/// assert_eq!(x.grad()?, Some(y.value()?.to_owned())); // the same mask
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     p: f64,

@@ -9,6 +9,15 @@ use crate::var::Var;
 
 /// Rows of a table (V, C) by indices of any shape: the result has the indices' shape and C behind it. The gradient of a row is the sum over its
 /// uses, in the order of the indices.
+///
+/// ```
+/// use tiegrad_autodiff::ops::Embedding;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let table = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
+/// g.apply(Embedding, &[table, g.indices(&[1_u32, 1])]).sum().backward()?;
+/// assert_eq!(table.grad()?, Some(ndarray::array![[0.0, 0.0], [2.0, 2.0]].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding;
 

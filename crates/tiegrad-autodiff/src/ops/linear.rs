@@ -11,6 +11,15 @@ use crate::var::Var;
 /// y = x wᵀ + b, with x of shape (…, in), w of shape (out, in) and, if there is one, b of shape (out).
 ///
 /// With N rows in all: dx = dy w, dw = dyᵀ x (straight into the slot), db = the column sums of dy.
+///
+/// ```
+/// use tiegrad_autodiff::ops::Linear;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let w = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
+/// let y = g.apply(Linear { bias: false }, &[g.input(&[1.0, 10.0]), w]);
+/// assert_eq!(y.as_slice()?, Some(&[21.0, 43.0][..]));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Linear {
     /// Whether there is a third operand, the bias.

@@ -11,6 +11,16 @@ use crate::var::Var;
 /// The mean over all positions of `-ln softmax(logits)[target]`; logits (…, C), targets (…).
 ///
 /// dlogits = (softmax(logits) - onehot(target)) · dy / positions; the softmax is computed again from the kept log-sum-exp.
+///
+/// ```
+/// use tiegrad_autodiff::ops::CrossEntropy;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let logits = g.leaf((&[0.0, 0.0][..], [1, 2]));
+/// let loss = g.apply(CrossEntropy, &[logits, g.indices(&[1_u32])]).backward()?;
+/// assert!((loss - 2.0_f64.ln()).abs() < 1e-12);
+/// assert_eq!(logits.grad()?, Some(ndarray::array![[0.5, -0.5]].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy;
 
@@ -90,6 +100,15 @@ impl Op for CrossEntropy {
 }
 
 /// mean((x - y)²). dx = 2 (x - y) dy / n, and the negative for y.
+///
+/// ```
+/// use tiegrad_autodiff::ops::MseLoss;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0, 2.0]);
+/// assert_eq!(g.apply(MseLoss, &[x, g.input(&[1.0, 4.0])]).backward()?, 2.0);
+/// assert_eq!(x.grad()?, Some(ndarray::array![0.0, -2.0].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MseLoss;
 

@@ -13,6 +13,16 @@ use crate::var::Var;
 /// transposed and sliced uses copy nothing.
 ///
 /// With y = a b: da = dy bᵀ, db = aᵀ dy.
+///
+/// ```
+/// use tiegrad_autodiff::ops::Matmul;
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let a = g.leaf((&[1.0, 2.0][..], [1, 2]));
+/// assert_eq!(g.apply(Matmul, &[a, a.t()]).sum().backward()?, 5.0);
+/// assert_eq!(a.grad()?, Some(ndarray::array![[2.0, 4.0]].into_dyn())); // both uses
+/// assert_eq!(g.copies(), 0);
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Matmul;
 

@@ -57,6 +57,20 @@ pub trait Visitor {
 }
 
 /// The list of ops, in alphabetical order. To be on it is to be checked.
+///
+/// ```
+/// use tiegrad_autodiff::{Op, ops};
+///
+/// struct Samples(usize);
+/// impl ops::Visitor for Samples {
+///     fn op<O: Op>(&mut self) {
+///         self.0 += O::samples().len();
+///     }
+/// }
+/// let mut samples = Samples(0);
+/// ops::visit(&mut samples);
+/// assert!(samples.0 > 100);
+/// ```
 pub fn visit(v: &mut impl Visitor) {
     v.op::<Abs>();
     v.op::<Add>();

@@ -11,6 +11,15 @@ use crate::var::Var;
 ///
 /// With x̂ the normalized input, g = dy · weight and n the row length: dx = (g - mean(g) - x̂ mean(g x̂)) / √(variance + eps),
 /// dweight = Σ dy x̂, dbias = Σ dy over the rows.
+///
+/// ```
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let (x, gain) = (g.input(&[1.0, 3.0]), g.leaf(&[1.0, 10.0]));
+/// let y = x.layer_norm(Some(gain), None, 0.0);
+/// assert_eq!(y.sum().backward()?, 9.0);
+/// assert_eq!(gain.grad()?, Some(ndarray::array![-1.0, 1.0].into_dyn())); // the normalized input
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm {
     /// Elements of a row: the product of the normalized dimensions.

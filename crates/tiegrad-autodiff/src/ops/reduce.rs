@@ -72,6 +72,14 @@ impl Axes {
 }
 
 /// The sum over some axes. dx = dy, repeated.
+///
+/// ```
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0, 2.0, 3.0]);
+/// assert_eq!(x.sum().backward()?, 6.0);
+/// assert_eq!(x.grad()?, Some(ndarray::array![1.0, 1.0, 1.0].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Sum(Axes);
 
@@ -142,6 +150,14 @@ impl Op for Sum {
 }
 
 /// The maximum over some axes. Where several elements are the maximum, each gets an equal share of dy, as PyTorch's `amax` does.
+///
+/// ```
+/// # let mut params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.record(&mut params);
+/// let x = g.leaf(&[1.0, 3.0, 3.0]);
+/// assert_eq!(x.max().backward()?, 3.0);
+/// assert_eq!(x.grad()?, Some(ndarray::array![0.0, 0.5, 0.5].into_dyn()));
+/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Amax(Axes);
 

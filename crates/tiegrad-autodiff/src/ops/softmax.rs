@@ -15,6 +15,14 @@ fn last(shape: &Shape) -> usize {
 macro_rules! row_op {
     ($(#[doc = $doc:literal])+ $type:ident, $name:literal, $method:ident, $forward:path, $backward:path, $sum:literal) => {
         $(#[doc = $doc])+
+        ///
+        /// ```
+        /// use tiegrad_autodiff::ops;
+        /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+        #[doc = concat!("let y = g.apply(ops::", stringify!($type), ", &[g.input(&[0.0, 0.0])]);")]
+        #[doc = concat!("assert!((y.sum().item()? - (", $sum, ")).abs() < 1e-12);")]
+        /// # Ok::<(), tiegrad_autodiff::Error>(())
+        /// ```
         #[derive(Clone, Copy, Debug)]
         pub struct $type;
 

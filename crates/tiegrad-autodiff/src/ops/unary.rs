@@ -132,6 +132,14 @@ macro_rules! unary {
         |$x:ident| $f:expr, |$dx:ident, $dy:ident| $df:expr, uses result: $uses:literal, $spec:expr;
     )*) => {$(
         $(#[doc = $doc])+
+        ///
+        /// ```
+        /// use tiegrad_autodiff::ops;
+        /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+        #[doc = concat!("let y = g.apply(ops::", stringify!($type), ", &[g.input(&[", $at, "])]);")]
+        #[doc = concat!("assert!((y.item()? - (", $is, ")).abs() < 1e-9);")]
+        /// # Ok::<(), tiegrad_autodiff::Error>(())
+        /// ```
         #[derive(Clone, Copy, Debug)]
         pub struct $type;
 
@@ -324,6 +332,14 @@ macro_rules! unary_with {
 
 unary_with! {
     /// scale · x + shift
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Affine;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Affine { scale: 3.0, shift: 1.0 }, &[g.input(&[2.0])]);
+    /// assert_eq!(y.item()?, 7.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Affine {
         /// Factor.
         scale,
@@ -334,6 +350,14 @@ unary_with! {
     vec![(Affine { scale: -1.5, shift: 0.25 }, ArgSpec::values([3, 5]))];
 
     /// x for x > 0, else slope · x.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::LeakyRelu;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(LeakyRelu { negative_slope: 0.5 }, &[g.input(&[-2.0])]);
+    /// assert_eq!(y.item()?, -1.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     LeakyRelu {
         /// The slope on the negative side.
         negative_slope
@@ -343,6 +367,14 @@ unary_with! {
     vec![(LeakyRelu { negative_slope: 0.1 }, ArgSpec::values([3, 5]).away_from(&[0.0]))];
 
     /// x for x > 0, else alpha (eˣ - 1) (arXiv:1511.07289).
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Elu;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Elu { alpha: 1.0 }, &[g.input(&[2.0])]);
+    /// assert_eq!(y.item()?, 2.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Elu {
         /// The depth of the negative side.
         alpha
@@ -352,6 +384,14 @@ unary_with! {
     vec![(Elu { alpha: 0.7 }, ArgSpec::values([3, 5]).away_from(&[0.0]))];
 
     /// ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Softplus;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Softplus { beta: 2.0, threshold: 20.0 }, &[g.input(&[30.0])]);
+    /// assert_eq!(y.item()?, 30.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Softplus {
         /// Sharpness.
         beta,
@@ -374,6 +414,14 @@ unary_with! {
     ];
 
     /// xᵉ for a fixed exponent.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Pow;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Pow { exponent: 3.0 }, &[g.input(&[2.0])]);
+    /// assert_eq!(y.item()?, 8.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Pow {
         /// The exponent.
         exponent
@@ -386,6 +434,14 @@ unary_with! {
     ];
 
     /// min(max(x, low), high); the derivative is 1 on the closed interval, as in PyTorch.
+    ///
+    /// ```
+    /// use tiegrad_autodiff::ops::Clamp;
+    /// # let params = tiegrad_arena::Params::<f64>::new(); let mut tape = tiegrad_autodiff::Tape::new(); let g = tape.eval(&params);
+    /// let y = g.apply(Clamp { low: 0.0, high: 1.0 }, &[g.input(&[-2.0])]);
+    /// assert_eq!(y.item()?, 0.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
     Clamp {
         /// Lower bound; -∞ for none.
         low,

@@ -46,6 +46,26 @@ pub use scaling::{
 
 /// Gives a parameter its first values: the presets of [`init`](crate::init), and closures
 /// (`|target: &Target<'_>, values: &mut [f64], rng: &mut dyn Rng| …`, or with fewer words by [`from_fn`]).
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// use tiegrad_nn::init::{InitError, Initializer, Target};
+///
+/// struct Identity;
+/// impl Initializer for Identity {
+///     fn fill(&mut self, target: &Target<'_>, values: &mut [f64], _: &mut dyn rand::Rng) -> Result<(), InitError> {
+///         let [rows, columns] = *target.shape else {
+///             return Err(target.unsuitable("an identity is a matrix"));
+///         };
+///         (0..rows.min(columns)).for_each(|i| values[i * columns + i] = 1.0);
+///         Ok(())
+///     }
+/// }
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let layer = Linear::with(2, 2).weight_init(Identity).build(&mut params, &mut rng)?;
+/// assert_eq!(params.as_slice(layer.weight)?, [1.0, 0.0, 0.0, 1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Initializer {
     /// Writes all values, row-major. They are zeros before. Values are drawn in double precision and rounded to the arena's type.
     ///
@@ -92,6 +112,18 @@ pub fn from_fn(f: impl FnMut(&Target<'_>, &mut [f64], &mut dyn Rng)) -> impl Ini
 }
 
 /// What an [`Initializer`] is to fill.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU);
+/// let mut seen = Vec::new();
+/// net.init(&mut params, init::from_fn(|target, _, _| {
+///     seen.push((target.path.to_string(), target.fan_in, target.fan_out));
+/// }), &mut rng)?;
+/// assert_eq!(seen, [("0.weight".to_string(), 4, 8)]); // a bias just becomes 0
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Target<'p> {
@@ -128,6 +160,22 @@ impl<'p> Target<'p> {
     }
 
     /// The error of an initializer that cannot fill this parameter.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// use tiegrad_nn::init::{InitError, Initializer, Target};
+    ///
+    /// struct Never;
+    /// impl Initializer for Never {
+    ///     fn fill(&mut self, target: &Target<'_>, _: &mut [f64], _: &mut dyn rand::Rng) -> Result<(), InitError> {
+    ///         Err(target.unsuitable("I never do it"))
+    ///     }
+    /// }
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU);
+    /// let error = net.init(&mut params, Never, &mut rng).unwrap_err();
+    /// assert_eq!(error.to_string(), "0.weight of shape [8, 4] cannot be initialized so: I never do it");
+    /// ```
     pub fn unsuitable(&self, why: impl Into<String>) -> InitError {
         InitError::Unsuitable {
             path: self.path.to_owned(),
@@ -138,6 +186,17 @@ impl<'p> Target<'p> {
 }
 
 /// Why a parameter could not be initialized, or a layer not be built.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// use tiegrad_nn::init::InitError;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let layer = Linear::new(&mut params, 4, 8, &mut rng);
+/// let error = layer.init(&mut params, init::normal(0.0, -1.0), &mut rng).unwrap_err();
+/// assert!(matches!(error, InitError::Unsuitable { .. }));
+/// let error = CausalSelfAttention::new(&mut params, 8, 3, 0.0, true, &mut rng).unwrap_err();
+/// assert!(matches!(error, InitError::Setting { .. })); // 3 heads do not divide 8
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InitError {

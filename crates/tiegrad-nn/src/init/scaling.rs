@@ -22,6 +22,14 @@ pub struct VarianceScaling {
 }
 
 /// Which fan a variance follows.
+///
+/// ```
+/// use tiegrad_nn::init::{self, Fan};
+/// let scaling = init::lecun_normal(); // gain 1
+/// assert_eq!(scaling.fan(Fan::In).std(4, 16), 0.5);
+/// assert_eq!(scaling.fan(Fan::Out).std(4, 16), 0.25);
+/// assert_eq!(scaling.fan(Fan::Average).std(2, 6), 0.5);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
     /// The inputs of an output element: keeps the forward pass's variance.
@@ -33,6 +41,17 @@ pub enum Fan {
 }
 
 /// What values are drawn from.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// use tiegrad_nn::init::Distribution;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let id = params.insert_with(Shape::new(&[10, 300])?, |_| {});
+/// let uniform = init::lecun_normal().distribution(Distribution::Uniform);
+/// init::fill(&mut params, id, uniform, &mut rng)?;
+/// assert!(params.as_slice(id)?.iter().all(|&x| x.abs() <= 0.1)); // √3 / √300
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
     /// U(-b, b), b = √3 · std.
@@ -44,6 +63,12 @@ pub enum Distribution {
 }
 
 /// What comes after a layer: what its gain is chosen for (`torch.nn.init.calculate_gain`).
+///
+/// ```
+/// use tiegrad_nn::init::Nonlinearity;
+/// assert_eq!(Nonlinearity::Linear.gain(), 1.0);
+/// assert_eq!(Nonlinearity::LeakyReLU(0.0).gain(), Nonlinearity::ReLU.gain());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Nonlinearity {
@@ -80,6 +105,11 @@ impl Nonlinearity {
 }
 
 /// Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010), uniform: gain 1, the mean of both fans.
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert!((init::xavier_uniform().std(100, 50) - ((1.0_f64 / 75.0).sqrt())).abs() < 1e-12);
+/// ```
 pub fn xavier_uniform() -> VarianceScaling {
     VarianceScaling {
         gain: 1.0,
@@ -89,6 +119,11 @@ pub fn xavier_uniform() -> VarianceScaling {
 }
 
 /// As [`xavier_uniform`], normal.
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert!((init::xavier_normal().std(100, 50) - ((1.0_f64 / 75.0).sqrt())).abs() < 1e-12);
+/// ```
 pub fn xavier_normal() -> VarianceScaling {
     VarianceScaling {
         distribution: Distribution::Normal,
@@ -97,6 +132,11 @@ pub fn xavier_normal() -> VarianceScaling {
 }
 
 /// He et al., "Delving deep into rectifiers" (arXiv:1502.01852), uniform: gain √2, fan in.
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert!((init::kaiming_uniform().std(100, 50) - ((2.0_f64 / 100.0).sqrt())).abs() < 1e-12);
+/// ```
 pub fn kaiming_uniform() -> VarianceScaling {
     VarianceScaling {
         gain: Nonlinearity::ReLU.gain(),
@@ -106,6 +146,11 @@ pub fn kaiming_uniform() -> VarianceScaling {
 }
 
 /// As [`kaiming_uniform`], normal.
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert!((init::kaiming_normal().std(100, 50) - ((2.0_f64 / 100.0).sqrt())).abs() < 1e-12);
+/// ```
 pub fn kaiming_normal() -> VarianceScaling {
     VarianceScaling {
         distribution: Distribution::Normal,
@@ -114,6 +159,11 @@ pub fn kaiming_normal() -> VarianceScaling {
 }
 
 /// LeCun et al., "Efficient BackProp" (1998), uniform: gain 1, fan in.
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert!((init::lecun_uniform().std(100, 50) - ((1.0_f64 / 100.0).sqrt())).abs() < 1e-12);
+/// ```
 pub fn lecun_uniform() -> VarianceScaling {
     VarianceScaling {
         gain: 1.0,
@@ -123,6 +173,11 @@ pub fn lecun_uniform() -> VarianceScaling {
 }
 
 /// As [`lecun_uniform`], from a truncated normal distribution, as in Keras.
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert!((init::lecun_normal().std(100, 50) - ((1.0_f64 / 100.0).sqrt())).abs() < 1e-12);
+/// ```
 pub fn lecun_normal() -> VarianceScaling {
     VarianceScaling {
         distribution: Distribution::TruncatedNormal,
@@ -132,21 +187,41 @@ pub fn lecun_normal() -> VarianceScaling {
 
 impl VarianceScaling {
     /// Another gain.
+    ///
+    /// ```
+    /// use tiegrad_nn::init;
+    /// assert_eq!(init::lecun_normal().gain(3.0).std(100, 50), 0.3);
+    /// ```
     pub fn gain(self, gain: f64) -> Self {
         Self { gain, ..self }
     }
 
     /// The gain for what comes after the layer.
+    ///
+    /// ```
+    /// use tiegrad_nn::init::{self, Nonlinearity};
+    /// assert_eq!(init::lecun_uniform().nonlinearity(Nonlinearity::ReLU), init::kaiming_uniform());
+    /// ```
     pub fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
         self.gain(nonlinearity.gain())
     }
 
     /// Another fan.
+    ///
+    /// ```
+    /// use tiegrad_nn::init::{self, Fan};
+    /// assert_eq!(init::lecun_normal().fan(Fan::Out).std(100, 25), 0.2);
+    /// ```
     pub fn fan(self, fan: Fan) -> Self {
         Self { fan, ..self }
     }
 
     /// Another distribution.
+    ///
+    /// ```
+    /// use tiegrad_nn::init::{self, Distribution};
+    /// assert_eq!(init::kaiming_uniform().distribution(Distribution::Normal), init::kaiming_normal());
+    /// ```
     pub fn distribution(self, distribution: Distribution) -> Self {
         Self {
             distribution,
@@ -155,6 +230,12 @@ impl VarianceScaling {
     }
 
     /// The standard deviation for these fans.
+    ///
+    /// ```
+    /// use tiegrad_nn::init;
+    /// assert_eq!(init::lecun_uniform().std(25, 100), 0.2);
+    /// assert_eq!(init::xavier_uniform().std(6, 2), 0.5);
+    /// ```
     pub fn std(&self, fan_in: usize, fan_out: usize) -> f64 {
         let fan = match self.fan {
             Fan::In => fan_in as f64,

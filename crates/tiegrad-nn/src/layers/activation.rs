@@ -36,18 +36,54 @@ activation! {
 }
 activation! {
     /// The hyperbolic tangent.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// let y = Tanh.forward(tape.eval(&params).input(&[0.5]));
+    /// assert_eq!(y.item()?, 0.5_f64.tanh());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Tanh => x x.tanh()
 }
 activation! {
     /// 1 / (1 + e⁻ˣ).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// let y = Sigmoid.forward(tape.eval(&params).input(&[0.0]));
+    /// assert_eq!(y.item()?, 0.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Sigmoid => x x.sigmoid()
 }
 activation! {
     /// x / (1 + e⁻ˣ), also called swish.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// let y = SiLU.forward(tape.eval(&params).input(&[1.0]));
+    /// assert!((y.item()? - 0.7310585786300049).abs() < 1e-12);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     SiLU => x x.silu()
 }
 activation! {
     /// What comes in goes out.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// let y = Identity.forward(tape.eval(&params).input(&[3.0]));
+    /// assert_eq!(y.item()?, 3.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Identity => x x
 }
 
@@ -98,6 +134,15 @@ impl Layer for GELUTanh {
 }
 
 /// x for x > 0, else `negative_slope` · x.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+/// let layer = LeakyReLU { negative_slope: 0.5 };
+/// assert_eq!(layer.forward(tape.eval(&params).input(&[-2.0])).item()?, -1.0);
+/// assert_eq!(LeakyReLU::default().to_string(), "LeakyReLU(negative_slope=0.01)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Module, Clone, Copy, Debug, PartialEq)]
 #[module(crate = "crate", extra_repr = "LeakyReLU::extra")]
 pub struct LeakyReLU {
@@ -155,6 +200,14 @@ impl Layer for Softmax {
 }
 
 /// The logarithm of softmax over one dimension.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+/// let y = LogSoftmax { dim: -1 }.forward(tape.eval(&params).input(&[0.0, 0.0]));
+/// assert!((y.exp().sum().item()? - 1.0).abs() < 1e-12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Module, Clone, Copy, Debug, PartialEq)]
 #[module(crate = "crate", extra_repr = "LogSoftmax::extra")]
 pub struct LogSoftmax {

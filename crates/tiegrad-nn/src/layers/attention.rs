@@ -45,6 +45,15 @@ impl CausalSelfAttention {
     ///
     /// # Errors
     /// [`InitError::Setting`] if the heads do not divide the width.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let attention = CausalSelfAttention::new(&mut params, 8, 2, 0.0, false, &mut rng)?;
+    /// assert_eq!(attention.num_parameters(&params), 4 * 8 * 8); // query, key, value, and the way out
+    /// assert!(CausalSelfAttention::new(&mut params, 8, 3, 0.0, false, &mut rng).is_err());
+    /// # Ok::<(), init::InitError>(())
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(
         params: &mut Params<T>,

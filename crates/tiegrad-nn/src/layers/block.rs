@@ -36,6 +36,15 @@ pub struct Block {
 }
 
 /// The network of a [`Block`]: n_embd to 4 n_embd, GELU, and back.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let block = Block::new(&mut params, 8, 2, 0.0, true, &mut rng)?;
+/// let mlp: &MLP = &block.mlp;
+/// assert_eq!((mlp.c_fc.out_features, mlp.c_proj.in_features), (32, 32));
+/// # Ok::<(), init::InitError>(())
+/// ```
 #[derive(Module, Clone, Debug, PartialEq)]
 #[module(crate = "crate")]
 pub struct MLP {
@@ -62,6 +71,16 @@ impl Block {
     ///
     /// # Errors
     /// [`InitError`]: heads that do not divide the width; a full arena.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let block = Block::new(&mut params, 8, 2, 0.1, false, &mut rng)?;
+    /// let mut tape = Tape::new();
+    /// let y = block.forward(tape.eval(&params).full([1, 5, 8], 1.0));
+    /// assert_eq!(&**y.shape(), [1, 5, 8]);
+    /// # Ok::<(), init::InitError>(())
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(
         params: &mut Params<T>,

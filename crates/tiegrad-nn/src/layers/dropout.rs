@@ -23,6 +23,15 @@ pub struct Dropout {
 
 impl Dropout {
     /// Drops with probability `p`.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (params, mut tape) = (Params::<f64>::new(), Tape::new());
+    /// let dropout = Dropout::new(0.5);
+    /// assert_eq!(dropout.p, 0.5);
+    /// assert_eq!(dropout.forward(tape.eval(&params).input(&[3.0])).item()?, 3.0); // no training, no dropout
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(p: f64) -> Self {
         Self { p }
     }

@@ -47,6 +47,13 @@ impl Embedding {
     /// From N(0, 1): PyTorch's default.
     ///
     /// Does not fail: in a full arena the id is dead, and its use is an error.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let table = Embedding::new(&mut params, 65, 8, &mut rng);
+    /// assert_eq!(table.num_parameters(&params), 520);
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(
         params: &mut Params<T>,

@@ -13,6 +13,16 @@ use crate::init::{self, InitError};
 use crate::layer::Layer;
 
 /// The sizes and settings of a [`GPT`], under nanoGPT's names. The default is nanoGPT's CPU setting: 804,096 parameters.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let config = GptConfig { n_layer: 1, tied: false, ..GptConfig::default() };
+/// let gpt = GPT::new(&mut params, &config, &mut rng)?;
+/// assert_eq!(gpt.h.len(), 1);
+/// assert_ne!(gpt.lm_head.weight, gpt.wte.weight);
+/// # Ok::<(), init::InitError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GptConfig {
     /// The number of blocks.
@@ -89,6 +99,15 @@ impl GPT {
     ///
     /// # Errors
     /// [`InitError`]: heads that do not divide the width; sizes too large; a full arena.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let gpt = GPT::new(&mut params, &GptConfig::default(), &mut rng)?;
+    /// assert_eq!(gpt.num_parameters(&params), 804_096);
+    /// assert!(GPT::new(&mut params, &GptConfig { n_head: 3, ..GptConfig::default() }, &mut rng).is_err());
+    /// # Ok::<(), init::InitError>(())
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
@@ -137,6 +156,18 @@ impl GPT {
     }
 
     /// The mean cross-entropy of `targets` (batch, time) after `idx` (batch, time), in nats.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// # let config = GptConfig { n_layer: 1, n_head: 2, n_embd: 8, block_size: 16, ..GptConfig::default() };
+    /// let gpt = GPT::new(&mut params, &config, &mut rng)?;
+    /// let mut tape = Tape::new();
+    /// let g = tape.eval(&params);
+    /// let (idx, targets) = (g.indices((&[1_u32, 2, 3][..], [1, 3])), g.indices((&[2_u32, 3, 4][..], [1, 3])));
+    /// assert!((gpt.loss(idx, targets).item()? - 65.0_f32.ln()).abs() < 0.2); // it knows nothing yet
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn loss<'t, T: Scalar>(&self, idx: Var<'t, T>, targets: Var<'t, T>) -> Var<'t, T> {
         self.forward(idx).cross_entropy(targets)
@@ -162,6 +193,18 @@ impl GPT {
     }
 
     /// The hidden state after the last normalization: idx (batch, time), result (batch, time, n_embd).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// # let config = GptConfig { n_layer: 1, n_head: 2, n_embd: 8, block_size: 16, ..GptConfig::default() };
+    /// let gpt = GPT::new(&mut params, &config, &mut rng)?;
+    /// let mut tape = Tape::new();
+    /// let g = tape.eval(&params);
+    /// let hidden = gpt.hidden(g.indices((&[1_u32, 2, 3][..], [1, 3])));
+    /// assert_eq!(&**hidden.shape(), [1, 3, 8]);
+    /// # Ok::<(), init::InitError>(())
+    /// ```
     #[track_caller]
     pub fn hidden<'t, T: Scalar>(&self, idx: Var<'t, T>) -> Var<'t, T> {
         let time = idx.shape().last().copied().unwrap_or(0);

@@ -42,6 +42,14 @@ impl LayerNorm {
     /// Over the last dimensions `normalized_shape`, with weight and bias, eps 1e-5.
     ///
     /// Does not fail: in a full arena, or with a shape that cannot be, the ids are dead, and their use is an error.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let norm = LayerNorm::new(&mut params, [4, 8]); // over the last two dimensions
+    /// assert_eq!(norm.num_parameters(&params), 64);
+    /// assert_eq!(norm.eps, 1e-5);
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(params: &mut Params<T>, normalized_shape: impl IntoShape) -> Self {
         let (normalized_shape, weight, bias) = match normalized_shape.into_shape() {

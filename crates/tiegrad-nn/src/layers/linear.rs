@@ -41,6 +41,14 @@ impl Linear {
     /// With a bias, both from U(-1/√in, 1/√in): PyTorch's default.
     ///
     /// Does not fail: in a full arena the ids are dead, and their use is an error.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let layer = Linear::new(&mut params, 4, 8, &mut rng);
+    /// assert!(params.as_slice(layer.weight)?.iter().all(|w| w.abs() <= 0.5)); // 1 / √4
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(
         params: &mut Params<T>,
@@ -120,6 +128,15 @@ impl Layer for Linear {
 }
 
 /// The settings of a [`Linear`]: what [`Linear::with`] returns. `W` and `B` are the initializers.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let settings = Linear::with(4, 8).bias(false);
+/// let [first, second] = [settings.clone().build(&mut params, &mut rng)?, settings.build(&mut params, &mut rng)?];
+/// assert_ne!(first.weight, second.weight);
+/// # Ok::<(), init::InitError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LinearBuilder<W = Preset, B = Preset> {
     in_features: usize,
@@ -131,11 +148,27 @@ pub struct LinearBuilder<W = Preset, B = Preset> {
 
 impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
     /// Whether there is a bias.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let layer = Linear::with(4, 8).bias(false).build(&mut params, &mut rng)?;
+    /// assert_eq!(layer.num_parameters(&params), 32);
+    /// # Ok::<(), init::InitError>(())
+    /// ```
     pub fn bias(self, bias: bool) -> Self {
         Self { bias, ..self }
     }
 
     /// The weight's initializer.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let layer = Linear::with(2, 2).weight_init(init::ones()).build(&mut params, &mut rng)?;
+    /// assert_eq!(params.as_slice(layer.weight)?, [1.0; 4]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn weight_init<I: Initializer>(self, weight_init: I) -> LinearBuilder<I, B> {
         let Self {
             in_features,
@@ -154,6 +187,15 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
     }
 
     /// The bias's initializer.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let layer = Linear::with(2, 2).bias_init(init::constant(0.1)).build(&mut params, &mut rng)?;
+    /// let bias = layer.find("bias")?;
+    /// assert_eq!(params.as_slice(bias)?, [0.1; 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bias_init<I: Initializer>(self, bias_init: I) -> LinearBuilder<W, I> {
         let Self {
             in_features,
@@ -175,6 +217,15 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
     ///
     /// # Errors
     /// [`InitError`]: a full arena, sizes too large, or an initializer that cannot fill.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let layer = Linear::with(4, 8).build(&mut params, &mut rng)?; // as Linear::new
+    /// assert_eq!(params.num_elements(), 40);
+    /// assert!(Linear::with(usize::MAX, 8).build(&mut params, &mut rng).is_err());
+    /// # Ok::<(), init::InitError>(())
+    /// ```
     #[track_caller]
     pub fn build<T: Scalar>(
         mut self,
@@ -266,6 +317,16 @@ impl TiedLinear {
     ///
     /// # Errors
     /// [`InitError`]: a weight that is not in the arena or no matrix; a full arena.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let encoder = Linear::new(&mut params, 6, 3, &mut rng);
+    /// let decoder = TiedLinear::new(&mut params, Tied::transposed(encoder.weight), false)?;
+    /// assert_eq!(decoder.weight.id, encoder.weight);
+    /// assert_eq!((decoder.in_features, decoder.out_features), (3, 6));
+    /// # Ok::<(), init::InitError>(())
+    /// ```
     #[track_caller]
     pub fn new<T: Scalar>(
         params: &mut Params<T>,

@@ -100,6 +100,25 @@ pub(crate) fn unboxed(mut module: &dyn Module) -> &dyn Module {
 }
 
 /// Who is shown the direct parameters and modules of a [`Module`]. Most code wants [`Walker`](crate::Walker), which sees the whole tree and paths.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// use tiegrad_nn::{Name, ParamUse, Visit};
+///
+/// struct Children(Vec<String>);
+/// impl<'a> Visit<'a> for Children {
+///     fn param(&mut self, name: Name<'_>, _: ParamUse) {
+///         self.0.push(name.to_string());
+///     }
+///     fn module(&mut self, name: Name<'_>, module: &'a dyn Module) {
+///         self.0.push(format!("{name}: {}", module.kind()));
+///     }
+/// }
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let mut children = Children(Vec::new());
+/// (Linear::new(&mut params, 2, 2, &mut rng), ReLU).visit(&mut children);
+/// assert_eq!(children.0, ["0: Linear", "1: ReLU"]);
+/// ```
 pub trait Visit<'a> {
     /// A parameter.
     fn param(&mut self, name: Name<'_>, param: ParamUse);
@@ -108,6 +127,29 @@ pub trait Visit<'a> {
 }
 
 /// Who is shown the same, to change ids.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// use tiegrad_nn::{Name, VisitMut};
+///
+/// /// Lets every weight be this one.
+/// struct TieAll(ParamId);
+/// impl VisitMut for TieAll {
+///     fn param(&mut self, name: Name<'_>, id: &mut ParamId) {
+///         if name == Name::Field("weight") {
+///             *id = self.0;
+///         }
+///     }
+///     fn module(&mut self, _: Name<'_>, module: &mut dyn Module) {
+///         module.visit_mut(self);
+///     }
+/// }
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let mut net = (Linear::new(&mut params, 2, 2, &mut rng), Linear::new(&mut params, 2, 2, &mut rng));
+/// let first = net.0.weight;
+/// net.visit_mut(&mut TieAll(first));
+/// assert_eq!(net.1.weight, first);
+/// ```
 pub trait VisitMut {
     /// A parameter.
     fn param(&mut self, name: Name<'_>, id: &mut ParamId);
@@ -116,6 +158,12 @@ pub trait VisitMut {
 }
 
 /// The name of a parameter or module within the module that holds it.
+///
+/// ```
+/// use tiegrad_nn::Name;
+/// assert_eq!(Name::from("weight"), Name::Field("weight"));
+/// assert_eq!(Name::from(3).to_string(), "3");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name<'n> {
     /// A field's name, or one that the user chose.
@@ -146,6 +194,22 @@ impl From<usize> for Name<'_> {
 }
 
 /// One use of a parameter by a module.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// use tiegrad_nn::{At, ParamUse, Role, Walker};
+///
+/// struct Biases(usize);
+/// impl<'a> Walker<'a> for Biases {
+///     fn param(&mut self, _: At<'_>, param: ParamUse) {
+///         self.0 += usize::from(param.role == Role::Bias);
+///     }
+/// }
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let mut biases = Biases(0);
+/// Linear::new(&mut params, 2, 2, &mut rng).walk(&mut biases);
+/// assert_eq!(biases.0, 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParamUse {
@@ -159,6 +223,16 @@ pub struct ParamUse {
 
 impl ParamUse {
     /// A plain use; the role follows from the name.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// use tiegrad_nn::{ParamUse, Role};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// let id = params.insert_with(Shape::SCALAR, |_| {});
+    /// let param = ParamUse::new("bias".into(), id);
+    /// assert_eq!((param.id, param.role, param.transposed), (id, Role::Bias, false));
+    /// ```
     pub fn new(name: Name<'_>, id: ParamId) -> Self {
         Self {
             id,
@@ -169,6 +243,17 @@ impl ParamUse {
 }
 
 /// What a parameter is there for: what a whole-net initializer does with it.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let net = (Linear::new(&mut params, 2, 2, &mut rng), LayerNorm::new(&mut params, 2));
+/// net.init(&mut params, init::constant(0.5), &mut rng)?;
+/// assert_eq!(params.as_slice(net.find("0.weight")?)?, [0.5; 4]); // Role::Weight
+/// assert_eq!(params.as_slice(net.find("0.bias")?)?, [0.0; 2]); // Role::Bias
+/// assert_eq!(params.as_slice(net.find("1.weight")?)?, [1.0; 2]); // Role::Gain
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Multiplies inputs: gets the initializer's values.

@@ -33,6 +33,12 @@ pub fn fmt_module(module: &dyn Module, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 }
 
 /// What [`ModuleExt::repr`](crate::ModuleExt::repr) returns: displays a module in PyTorch's layout.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// let net = (ReLU, Tanh);
+/// assert!(net.repr().to_string().ends_with("(0): ReLU()\n  (1): Tanh()\n)"));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Repr<'a>(pub(crate) &'a dyn Module);
 

@@ -45,6 +45,15 @@ pub struct Summary {
 }
 
 /// A module in a [`Summary`].
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU);
+/// let summary = net.summary(&params);
+/// let row = &summary.rows[1]; // behind the root
+/// assert_eq!((row.path.as_str(), row.kind.as_str(), row.depth, row.own), ("0", "Linear", 1, 40));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SummaryRow {
@@ -63,6 +72,16 @@ pub struct SummaryRow {
 }
 
 /// A path that leads to a parameter which has an earlier one. It displays as `lm_head.weight ↔ wte.weight`.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let shared = Linear::new(&mut params, 8, 8, &mut rng);
+/// let net = (shared.clone(), shared);
+/// let tie = &net.summary(&params).ties[0];
+/// assert_eq!((tie.alias.as_str(), tie.canonical.as_str()), ("1.weight", "0.weight"));
+/// assert!(!tie.transposed);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tie {

@@ -35,6 +35,14 @@ pub struct Tied {
 
 impl Tied {
     /// A use as it stands.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let wte = Embedding::new(&mut params, 65, 8, &mut rng);
+    /// let head = Tied::plain(wte.weight); // (65, 8), as it stands
+    /// assert_eq!((head.id, head.transposed), (wte.weight, false));
+    /// ```
     pub fn plain(id: ParamId) -> Self {
         Self {
             id,
@@ -43,6 +51,14 @@ impl Tied {
     }
 
     /// A transposed use.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let encoder = Linear::new(&mut params, 6, 3, &mut rng);
+    /// let decoder = Tied::transposed(encoder.weight);
+    /// assert_eq!((decoder.id, decoder.transposed), (encoder.weight, true));
+    /// ```
     pub fn transposed(id: ParamId) -> Self {
         Self {
             id,
@@ -51,6 +67,17 @@ impl Tied {
     }
 
     /// The parameter as this use takes it. O(1): a transposition is a view.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let encoder = Linear::new(&mut params, 6, 3, &mut rng);
+    /// let mut tape = Tape::new();
+    /// let g = tape.eval(&params);
+    /// assert_eq!(&**Tied::plain(encoder.weight).var(g).shape(), [3, 6]);
+    /// assert_eq!(&**Tied::transposed(encoder.weight).var(g).shape(), [6, 3]);
+    /// assert_eq!(g.copies(), 0);
+    /// ```
     #[track_caller]
     #[inline]
     pub fn var<'t, T: Scalar>(&self, g: Graph<'t, T>) -> Var<'t, T> {

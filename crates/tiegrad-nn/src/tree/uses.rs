@@ -9,6 +9,16 @@ use super::module::{Module, ParamUse, Role};
 use super::walk::{At, Walker, walk};
 
 /// One use of a parameter: a path that leads to it. The first path of an id is its canonical one, the others are aliases.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let shared = Linear::with(4, 4).bias(false).build(&mut params, &mut rng)?;
+/// let uses = (shared.clone(), shared).all_uses();
+/// assert_eq!((uses[0].path.as_str(), uses[0].alias_of), ("0.weight", None));
+/// assert_eq!((uses[1].path.as_str(), uses[1].alias_of), ("1.weight", Some(0)));
+/// # Ok::<(), init::InitError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Use {

@@ -5,6 +5,22 @@ use std::fmt::Write;
 use super::module::{Module, Name, ParamUse, Visit, unboxed};
 
 /// Where in a tree something stands.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// use tiegrad_nn::{At, ParamUse, Walker};
+///
+/// struct Seen(Vec<(String, usize)>);
+/// impl<'a> Walker<'a> for Seen {
+///     fn param(&mut self, at: At<'_>, _: ParamUse) {
+///         self.0.push((at.path.to_string(), at.depth));
+///     }
+/// }
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let mut seen = Seen(Vec::new());
+/// (ReLU, Linear::new(&mut params, 2, 2, &mut rng)).walk(&mut seen);
+/// assert_eq!(seen.0, [("1.weight".to_string(), 2), ("1.bias".to_string(), 2)]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct At<'p> {
