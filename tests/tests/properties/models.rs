@@ -1,11 +1,5 @@
 //! Gradients of whole models against finite differences. The models are made in f32 and checked under `params.cast::<f64>()`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "also in the helpers of tests"
-)]
-
 use tiegrad::arena::Shape;
 use tiegrad::autodiff::{ArgSpec, Backward, Forward, Op, Problem, Sample};
 use tiegrad::kernels::elementwise;
