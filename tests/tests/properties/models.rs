@@ -17,6 +17,7 @@ fn check_gpt(tied: bool, dropout: f64, bias: bool) {
         dropout,
         bias,
         tied,
+        init_std: Some(0.02),
     };
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut params = Params::<f32>::new();
