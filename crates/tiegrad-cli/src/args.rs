@@ -163,7 +163,7 @@ pub(crate) struct Settings {
         help_heading = "Training"
     )]
     pub(crate) batch_size: Option<usize>,
-    /// Steps to train [default: 2000; 600 for the built-in text]
+    /// Steps to train [default: 2000; 400 for the built-in text]
     #[arg(
         long,
         value_name = "N",
