@@ -33,6 +33,7 @@
 mod apply;
 mod backward;
 mod error;
+mod example;
 mod graph;
 mod input;
 mod memory;
