@@ -157,7 +157,12 @@ impl W3 {
     /// None.
     pub fn new() -> Result<W3, Error> {
         let (mut rng, mut params) = (rng(), Params::new());
-        let net = GPT::new(&mut params, &GptConfig::default(), &mut rng)?;
+        // nanoGPT's initialization, as in the other libraries' programs: the first loss shows that the work is the same.
+        let config = GptConfig {
+            init_std: Some(0.02),
+            ..GptConfig::default()
+        };
+        let net = GPT::new(&mut params, &config, &mut rng)?;
         let mut tokens = || (0..12 * 64).map(|_| rng.random_range(0..65)).collect();
         let (x, y) = (tokens(), tokens());
         Ok(W3 {

@@ -1,6 +1,7 @@
 //! Property 2: values cannot change between forward and backward. The cases are programs that must not compile, with the compiler's words beside them.
 
 /// The other side of the coin compiles and runs, as a part of this test: trybuild would build the whole engine once more to link it.
+#[allow(clippy::unwrap_used, reason = "a test, if not one of its own")]
 #[path = "compile_fail/step_after_last_use.rs"]
 mod step_after_last_use;
 

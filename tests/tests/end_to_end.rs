@@ -65,13 +65,13 @@ fn regression() {
 fn classification_of_spirals() {
     let mut params = Params::<f32>::new();
     let mut rng = rng(2);
-    let net = sequential![
+    let net = (
         Linear::new(&mut params, 2, 32, &mut rng),
         ReLU,
         Linear::new(&mut params, 32, 32, &mut rng),
         ReLU,
-        Linear::new(&mut params, 32, 2, &mut rng)
-    ];
+        Linear::new(&mut params, 32, 2, &mut rng),
+    );
     let x = Array2::from_shape_fn((200, 2), |(i, axis)| {
         let (arm, along) = ((i % 2) as f32, (i / 2) as f32 / 100.0);
         let angle = 5.0 * along + std::f32::consts::PI * arm;

@@ -56,7 +56,8 @@ fn helpers() -> Vec<String> {
 /// What is to be compared after a backward pass and after the step that follows.
 fn note(trace: &mut Trace, params: &mut Params<f32>, loss: f32, opt: &mut dyn Optimizer<f32>) {
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    trace.push(bits(&[loss, grad_norm(params) as f32]));
+    let norm = grad_norm(params).to_bits();
+    trace.push(vec![loss.to_bits(), (norm >> 32) as u32, norm as u32]);
     trace.extend(
         params
             .ids()

@@ -9,6 +9,25 @@ use crate::places::{self, Place};
 /// A stretch of the slabs that belongs to touched, selected parameters only.
 ///
 /// Values, gradients and optimizer state have it at the same elements. See [`Grads::runs`](crate::Grads::runs).
+///
+/// ```
+/// # use tiegrad_arena::{Params, Shape};
+/// # let mut params = Params::<f32>::new();
+/// # for len in [3, 20, 1] {
+/// #     params.insert_with(Shape::new(&[len])?, |_| {});
+/// # }
+/// # let (values, grads) = params.split_mut();
+/// # grads.prepare(values);
+/// # for index in 0..3 {
+/// #     grads.touch(index);
+/// # }
+/// // Parameters of 3, 20 and 1 elements; the second is left out.
+/// let second = values.slots()[1].id;
+/// let runs: Vec<_> = grads.runs(values, |id| Some(id) != second)?.collect();
+/// assert_eq!((runs[0].range.clone(), runs[0].slots.clone()), (0..16, 0..1));
+/// assert_eq!((runs[1].range.clone(), runs[1].slots.clone()), (48..64, 2..3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
@@ -19,6 +38,24 @@ pub struct Run {
 }
 
 /// The iterator that [`Grads::runs`](crate::Grads::runs) returns; it allocates nothing.
+///
+/// ```
+/// # use tiegrad_arena::{Params, Shape};
+/// # let mut params = Params::<f32>::new();
+/// # for len in [3, 20, 1] {
+/// #     params.insert_with(Shape::new(&[len])?, |_| {});
+/// # }
+/// # let (values, grads) = params.split_mut();
+/// # grads.prepare(values);
+/// # for index in 0..3 {
+/// #     grads.touch(index);
+/// # }
+/// // Three parameters with gradients that lie side by side: one stretch.
+/// let mut runs = grads.runs(values, |_| true)?;
+/// assert_eq!(runs.next().map(|run| run.slots), Some(0..3));
+/// assert!(runs.next().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Runs<'a, F> {
     places: &'a [Place],

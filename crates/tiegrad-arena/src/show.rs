@@ -9,6 +9,17 @@ use crate::values::Values;
 
 /// What [`Params::show`](crate::Params::show) returns: prints a parameter's shape, type and values, or, for an id that is
 /// not here, why it is not.
+///
+/// ```
+/// use tiegrad_arena::{Params, Shape};
+///
+/// let mut params = Params::<f32>::new();
+/// let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+/// assert_eq!(params.show(id).to_string(), "Parameter([2], float32, requires_grad=true)\n[0.5, 0.5]");
+/// params.remove(id)?;
+/// assert!(params.show(id).to_string().starts_with("Parameter("));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Show<'a, T: Scalar> {
     pub(crate) values: &'a Values<T>,

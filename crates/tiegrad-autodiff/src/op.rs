@@ -8,6 +8,7 @@ use tiegrad_kernels::{MAX_RANK, Scalar, Write};
 
 use crate::error::Problem;
 use crate::node::{Kind, Node, Strides};
+use crate::sample::Sample;
 
 pub use crate::sink::Backward;
 
@@ -108,139 +109,6 @@ pub enum ArgKind {
     Indices,
 }
 
-/// One sample of an op for the gradient checks: the settings and what operands to draw.
-///
-/// ```
-/// use tiegrad_autodiff::{ArgSpec, Sample, ops};
-/// let sample = Sample::new(ops::Relu, [ArgSpec::values([2, 3]).away_from(&[0.0])]);
-/// assert_eq!(sample.args.len(), 1);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Sample<O> {
-    /// The settings.
-    pub op: O,
-    /// What to draw for each operand.
-    pub args: Vec<ArgSpec>,
-}
-
-impl<O> Sample<O> {
-    /// A sample from settings and operands.
-    ///
-    /// ```
-    /// use tiegrad_autodiff::{ArgSpec, Sample, ops};
-    /// let sample = Sample::new(ops::Clamp { low: 0.0, high: 1.0 }, [ArgSpec::values([4]).away_from(&[0.0, 1.0])]);
-    /// assert_eq!((sample.op.high, sample.args.len()), (1.0, 1));
-    /// ```
-    pub fn new(op: O, args: impl Into<Vec<ArgSpec>>) -> Sample<O> {
-        Sample {
-            op,
-            args: args.into(),
-        }
-    }
-}
-
-/// How to draw an operand of a [`Sample`].
-///
-/// ```
-/// use tiegrad_autodiff::ArgSpec;
-/// let positive = ArgSpec::values([3]).range(0.5, 2.0);
-/// let classes = ArgSpec::indices([4], 10);
-/// assert_ne!(format!("{positive:?}"), format!("{classes:?}"));
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub enum ArgSpec {
-    /// Values drawn uniformly.
-    Values {
-        /// The shape.
-        shape: Vec<usize>,
-        /// The range to draw from.
-        range: (f64, f64),
-        /// Points where the op has no derivative: drawn values keep a distance from them.
-        kinks: Vec<f64>,
-        /// Whether all values differ clearly from each other (for maxima).
-        distinct: bool,
-    },
-    /// Indices below a bound.
-    Indices {
-        /// The shape.
-        shape: Vec<usize>,
-        /// One past the greatest index.
-        bound: u32,
-    },
-}
-
-impl ArgSpec {
-    /// Values from -1.5 to 1.5.
-    ///
-    /// ```
-    /// use tiegrad_autodiff::ArgSpec;
-    /// assert_eq!(ArgSpec::values([2, 3]), ArgSpec::values(vec![2, 3]).range(-1.5, 1.5));
-    /// ```
-    pub fn values(shape: impl Into<Vec<usize>>) -> ArgSpec {
-        ArgSpec::Values {
-            shape: shape.into(),
-            range: (-1.5, 1.5),
-            kinks: Vec::new(),
-            distinct: false,
-        }
-    }
-
-    /// Indices from 0 to `bound - 1`.
-    ///
-    /// ```
-    /// use tiegrad_autodiff::ArgSpec;
-    /// assert_eq!(ArgSpec::indices([4], 10), ArgSpec::Indices { shape: vec![4], bound: 10 });
-    /// ```
-    pub fn indices(shape: impl Into<Vec<usize>>, bound: u32) -> ArgSpec {
-        ArgSpec::Indices {
-            shape: shape.into(),
-            bound,
-        }
-    }
-
-    /// Draw from another range.
-    ///
-    /// ```
-    /// use tiegrad_autodiff::ArgSpec;
-    /// let spec = ArgSpec::values([3]).range(0.5, 2.0); // for a logarithm
-    /// assert!(matches!(spec, ArgSpec::Values { range, .. } if range == (0.5, 2.0)));
-    /// ```
-    pub fn range(mut self, low: f64, high: f64) -> ArgSpec {
-        if let ArgSpec::Values { range, .. } = &mut self {
-            *range = (low, high);
-        }
-        self
-    }
-
-    /// Keep away from points where there is no derivative.
-    ///
-    /// ```
-    /// use tiegrad_autodiff::ArgSpec;
-    /// let spec = ArgSpec::values([3]).away_from(&[0.0]); // for an absolute value
-    /// assert!(matches!(spec, ArgSpec::Values { kinks, .. } if kinks == [0.0]));
-    /// ```
-    pub fn away_from(mut self, points: &[f64]) -> ArgSpec {
-        if let ArgSpec::Values { kinks, .. } = &mut self {
-            kinks.extend_from_slice(points);
-        }
-        self
-    }
-
-    /// Draw values that clearly differ from each other.
-    ///
-    /// ```
-    /// use tiegrad_autodiff::ArgSpec;
-    /// let spec = ArgSpec::values([3]).all_distinct(); // for a maximum
-    /// assert!(matches!(spec, ArgSpec::Values { distinct: true, .. }));
-    /// ```
-    pub fn all_distinct(mut self) -> ArgSpec {
-        if let ArgSpec::Values { distinct, .. } = &mut self {
-            *distinct = true;
-        }
-        self
-    }
-}
-
 /// A strided look at numbers: element (i, j, …) is `data[i * strides[0] + j * strides[1] + …]`.
 ///
 /// ```
@@ -311,44 +179,20 @@ impl<'a, T> View<'a, T> {
 }
 
 /// Where a rule writes the gradient of one operand.
+/// In the examples here, `backward |cx| …;` is short for the body of [`backward`](crate::Op::backward) of an op `Example`.
 ///
 /// ```
-/// # #![allow(unused)]
-/// # use tiegrad_arena::{Params, Shape};
-/// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-/// # use tiegrad_kernels::{Scalar, Write, elementwise};
-/// # #[derive(Clone, Copy)]
-/// # struct Example;
-/// # impl Op for Example {
-/// #     const NAME: &'static str = "example";
-/// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-/// #         Ok(*args[0])
-/// #     }
-/// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-/// #         let x = cx.arg(0);
-/// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
-/// #         Ok(())
-/// #     }
-/// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-///     cx.into(0, |dst| {
-///         for (dx, &dy) in dst.data.iter_mut().zip(cx.dy()) {
-///             match dst.write {
-///                 Write::Overwrite => *dx = T::from_f64(10.0) * dy,
-///                 _ => *dx += T::from_f64(10.0) * dy,
-///             }
-///         }
-///     });
-/// }
-/// #     fn samples() -> Vec<Sample<Self>> {
-/// #         Vec::new()
-/// #     }
-/// # }
-/// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-/// # let g = tape.record(&mut params);
+/// # tiegrad_autodiff::example_op! { |g|
+/// backward |cx| cx.into(0, |dst| {
+///     let ten = T::from_f64(10.0);
+///     for (dx, &dy) in dst.data.iter_mut().zip(cx.dy()) {
+///         *dx = if dst.write == Write::Overwrite { ten * dy } else { *dx + ten * dy };
+///     }
+/// });
 /// let x = g.leaf(&[1.0, 2.0]);
 /// (g.apply(Example, &[x]) + g.apply(Example, &[x])).sum().backward()?; // overwritten, then accumulated
 /// assert_eq!(x.grad()?, Some(ndarray::array![20.0, 20.0].into_dyn()));
-/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct Dst<'a, T> {
@@ -381,45 +225,16 @@ impl<'a, T> Dst<'a, T> {
     /// Strides in elements, one for each dimension; 0 past the rank.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn kind(&self, i: usize) -> ArgKind {
-    /// #         ArgKind::Strided
-    /// #     }
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.view(0);
-    /// #         for (i, out) in cx.out().iter_mut().enumerate() {
-    /// #             *out = x.data[i * x.strides()[0]];
-    /// #         }
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into_zeroed(0, |dst| {
-    ///         let stride = dst.strides()[0];
-    ///         for (i, &dy) in cx.dy().iter().enumerate() {
-    ///             dst.data[i * stride] += dy;
-    ///         }
-    ///     });
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| kind |_| ArgKind::Strided;
+    /// # forward |cx| { let x = cx.view(0); cx.out().iter_mut().enumerate().for_each(|(i, y)| *y = x.data[i * x.strides()[0]]) };
+    /// backward |cx| cx.into_zeroed(0, |dst| {
+    ///     let stride = dst.strides()[0];
+    ///     cx.dy().iter().enumerate().for_each(|(i, &dy)| dst.data[i * stride] += dy);
+    /// });
     /// let x = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
     /// g.apply(Example, &[x.select(1, 0)]).sum().backward()?; // a column, in place
     /// assert_eq!(x.grad()?, Some(ndarray::array![[1.0, 0.0], [1.0, 0.0]].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn strides(&self) -> [usize; MAX_RANK] {
@@ -429,46 +244,16 @@ impl<'a, T> Dst<'a, T> {
     /// The strides of a row and of a column, of a destination of at least two dimensions.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn kind(&self, i: usize) -> ArgKind {
-    /// #         ArgKind::Strided
-    /// #     }
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Shape::new(&args[0][1..]).map_err(|_| Problem::BadShape)
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let m = cx.view(0);
-    /// #         let (row, column) = m.matrix();
-    /// #         for (i, out) in cx.out().iter_mut().enumerate() {
-    /// #             *out = m.data[i * (row + column)];
-    /// #         }
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into_zeroed(0, |dst| {
-    ///         let (row, column) = dst.matrix();
-    ///         for (i, &dy) in cx.dy().iter().enumerate() {
-    ///             dst.data[i * (row + column)] += dy;
-    ///         }
-    ///     });
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| kind |_| ArgKind::Strided; shape |args| Shape::new(&args[0][1..]).map_err(|_| Problem::BadShape);
+    /// # forward |cx| { let m = cx.view(0); let (r, c) = m.matrix(); cx.out().iter_mut().enumerate().for_each(|(i, y)| *y = m.data[i * (r + c)]) };
+    /// backward |cx| cx.into_zeroed(0, |dst| {
+    ///     let (row, column) = dst.matrix();
+    ///     cx.dy().iter().enumerate().for_each(|(i, &dy)| dst.data[i * (row + column)] += dy);
+    /// });
     /// let m = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
     /// assert_eq!(g.apply(Example, &[m]).sum().backward()?, 5.0); // the trace
     /// assert_eq!(m.grad()?, Some(ndarray::array![[1.0, 0.0], [0.0, 1.0]].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn matrix(&self) -> (usize, usize) {
@@ -494,34 +279,13 @@ fn matrix_of(shape: &Shape, layout: Option<&Strides>) -> (usize, usize) {
 }
 
 /// What an op's forward sees: operands, and where the result goes.
+/// In the examples here, `forward |cx| …;` is short for the body of [`forward`](crate::Op::forward) of an op `Example`.
 ///
 /// ```
-/// # #![allow(unused)]
-/// # use tiegrad_arena::{Params, Shape};
-/// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-/// # use tiegrad_kernels::{Scalar, Write, elementwise};
-/// # #[derive(Clone, Copy)]
-/// # struct Example;
-/// # impl Op for Example {
-/// #     const NAME: &'static str = "example";
-/// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-/// #         Ok(*args[0])
-/// #     }
-/// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-///     let x = cx.arg(0);
-///     elementwise::map(cx.write(), cx.out(), x, |x| -x);
-///     Ok(())
-/// }
-/// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-/// #     }
-/// #     fn samples() -> Vec<Sample<Self>> {
-/// #         Vec::new()
-/// #     }
-/// # }
-/// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-/// # let g = tape.record(&mut params);
+/// # tiegrad_autodiff::example_op! { |g|
+/// forward |cx| { let x = cx.arg(0); elementwise::map(cx.write(), cx.out(), x, |x| -x) };
 /// assert_eq!(g.apply(Example, &[g.input(&[1.0, 2.0])]).as_slice()?, Some(&[-1.0, -2.0][..]));
-/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// # }
 /// ```
 pub struct Forward<'a, 't, T: Scalar> {
     pub(crate) args: &'a [&'t Node<'t, T>],
@@ -534,33 +298,11 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// The numbers of operand `i`, a [`Dense`](ArgKind::Dense) one: as many as its shape has elements.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    ///     let (a, b) = (cx.arg(0), cx.arg(1));
-    ///     elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a - b);
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// forward |cx| { let (a, b) = (cx.arg(0), cx.arg(1)); elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a - b) };
     /// let y = g.apply(Example, &[g.input(&[5.0, 7.0]), g.input(&[1.0, 3.0])]);
     /// assert_eq!(y.as_slice()?, Some(&[4.0, 4.0][..]));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn arg(&self, i: usize) -> &'t [T] {
@@ -570,39 +312,15 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// Operand `i` with its strides.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// fn kind(&self, i: usize) -> ArgKind {
-    ///     ArgKind::Strided
-    /// }
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Shape::new(&args[0][1..]).map_err(|_| Problem::BadShape)
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// # tiegrad_autodiff::example_op! { |g| kind |_| ArgKind::Strided; shape |args| Shape::new(&args[0][1..]).map_err(|_| Problem::BadShape);
+    /// forward |cx| {
     ///     let m = cx.view(0);
     ///     let (row, column) = m.matrix();
-    ///     for (i, out) in cx.out().iter_mut().enumerate() {
-    ///         *out = m.data[i * (row + column)];
-    ///     }
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    ///     cx.out().iter_mut().enumerate().for_each(|(i, y)| *y = m.data[i * (row + column)]);
+    /// };
     /// let m = g.input((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
     /// assert_eq!(g.apply(Example, &[m.t()]).as_slice()?, Some(&[1.0, 4.0][..])); // the diagonal
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn view(&self, i: usize) -> View<'t, T> {
@@ -612,37 +330,11 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// The numbers of operand `i`, which is [`Indices`](ArgKind::Indices).
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// fn kind(&self, i: usize) -> ArgKind {
-    ///     ArgKind::Indices
-    /// }
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    ///     let indices = cx.indices(0);
-    ///     for (out, &i) in cx.out().iter_mut().zip(indices) {
-    ///         *out = T::from_usize(i as usize);
-    ///     }
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// kind |_| ArgKind::Indices;
+    /// forward |cx| { let indices = cx.indices(0); cx.out().iter_mut().zip(indices).for_each(|(y, &i)| *y = T::from_usize(i as usize)) };
     /// assert_eq!(g.apply(Example, &[g.indices(&[3_u32, 5])]).as_slice()?, Some(&[3.0, 5.0][..]));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn indices(&self, i: usize) -> &'t [u32] {
@@ -652,32 +344,10 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// The shape of operand `i`.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(Shape::SCALAR)
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    ///     let rows = cx.arg_shape(0)[0];
-    ///     cx.out()[0] = T::from_usize(rows);
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| shape |_args| Ok(Shape::SCALAR);
+    /// forward |cx| cx.out()[0] = T::from_usize(cx.arg_shape(0)[0]);
     /// assert_eq!(g.apply(Example, &[g.full([4, 2], 1.0)]).item()?, 4.0);
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn arg_shape(&self, i: usize) -> &'t Shape {
@@ -687,36 +357,17 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// The number of operands.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// forward |cx| {
     ///     cx.out().fill(T::ZERO);
     ///     for i in 0..cx.args() {
     ///         let x = cx.arg(i);
     ///         elementwise::map(Write::Accumulate, cx.out(), x, |x| x);
     ///     }
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// };
     /// let [a, b, c] = [1.0, 2.0, 4.0].map(|x| g.scalar(x));
     /// assert_eq!(g.apply(Example, &[a, b, c]).item()?, 7.0);
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn args(&self) -> usize {
@@ -726,34 +377,13 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// The shape of the result.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// forward |cx| {
     ///     let (x, columns) = (cx.arg(0), cx.shape()[1]);
-    ///     for (i, out) in cx.out().iter_mut().enumerate() {
-    ///         *out = x[i] * T::from_usize(i % columns);
-    ///     }
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    ///     cx.out().iter_mut().enumerate().for_each(|(i, y)| *y = x[i] * T::from_usize(i % columns))
+    /// };
     /// assert_eq!(g.apply(Example, &[g.full([2, 2], 5.0)]).as_slice()?, Some(&[0.0, 5.0, 0.0, 5.0][..]));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn shape(&self) -> &'a Shape {
@@ -763,32 +393,10 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// How the result is written: always over what was there.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    ///     let x = cx.arg(0);
-    ///     elementwise::map(cx.write(), cx.out(), x, |x| x * x);
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// forward |cx| { let x = cx.arg(0); elementwise::map(cx.write(), cx.out(), x, |x| x * x) };
     /// assert_eq!(g.apply(Example, &[g.scalar(3.0)]).item()?, 9.0);
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn write(&self) -> Write {
@@ -798,31 +406,10 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// Where the result goes, in row-major order. What stands there before is arbitrary.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    ///     cx.out().fill(T::ONE);
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// forward |cx| cx.out().fill(T::ONE);
     /// assert_eq!(g.apply(Example, &[g.input(&[3.0, 4.0])]).as_slice()?, Some(&[1.0, 1.0][..]));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn out(&mut self) -> &mut [T] {
@@ -832,37 +419,16 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// Where what the rule needs goes.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn saved(&self, _: &[&Shape], out: &Shape) -> usize {
-    ///     out.len()
-    /// }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// saved |out| out.len();
+    /// forward |cx| {
     ///     let x = cx.arg(0);
     ///     elementwise::map(Write::Overwrite, cx.saved(), x, |x| x.tanh()); // for the rule
     ///     elementwise::map(cx.write(), cx.out(), x, |x| x * x.tanh());
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// };
     /// let y = g.apply(Example, &[g.input(&[0.0, 1.0])]);
     /// assert_eq!(y.sum().item()?, 1.0_f64.tanh());
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn saved(&mut self) -> &mut [T] {
@@ -872,40 +438,19 @@ impl<'a, 't, T: Scalar> Forward<'a, 't, T> {
     /// [`out`](Forward::out) and [`saved`](Forward::saved) at once.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn saved(&self, _: &[&Shape], out: &Shape) -> usize {
-    ///     out.len()
-    /// }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// saved |out| out.len();
+    /// forward |cx| {
     ///     let x = cx.arg(0);
     ///     let (out, saved) = cx.out_and_saved();
     ///     for ((out, saved), &x) in out.iter_mut().zip(saved).zip(x) {
     ///         *saved = x.tanh(); // once for both
     ///         *out = x * *saved;
     ///     }
-    ///     Ok(())
-    /// }
-    /// #     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    /// #     }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// };
     /// let y = g.apply(Example, &[g.input(&[0.0, 1.0])]);
     /// assert_eq!(y.sum().item()?, 1.0_f64.tanh());
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn out_and_saved(&mut self) -> (&mut [T], &mut [T]) {

@@ -15,38 +15,16 @@ use crate::recording::Core;
 
 /// What an op's rule sees: the gradient of the result, operands, the result, what the forward kept; and [`into`](Backward::into), by which
 /// it hands on gradients. See [`Op`](crate::Op) for an example.
+/// In the examples here, `backward |cx| …;` is short for the body of [`backward`](crate::Op::backward) of an op `Example`.
 ///
 /// ```
-/// # #![allow(unused)]
-/// # use tiegrad_arena::{Params, Shape};
-/// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-/// # use tiegrad_kernels::{Scalar, Write, elementwise};
-/// # #[derive(Clone, Copy)]
-/// # struct Example;
-/// # impl Op for Example {
-/// #     const NAME: &'static str = "example";
-/// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-/// #         Ok(*args[0])
-/// #     }
-/// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-/// #         let x = cx.arg(0);
-/// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
-/// #         Ok(())
-/// #     }
-/// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.dy(), |dy| -dy));
-/// }
-/// #     fn samples() -> Vec<Sample<Self>> {
-/// #         Vec::new()
-/// #     }
-/// # }
-/// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-/// # let g = tape.record(&mut params);
+/// # tiegrad_autodiff::example_op! { |g|
+/// backward |cx| cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.dy(), |dy| -dy));
 /// // a gradient reversal
 /// let x = g.leaf(&[1.0, 2.0]);
 /// assert_eq!(g.apply(Example, &[x]).sum().backward()?, 3.0);
 /// assert_eq!(x.grad()?, Some(ndarray::array![-1.0, -1.0].into_dyn()));
-/// # Ok::<(), tiegrad_autodiff::Error>(())
+/// # }
 /// ```
 pub struct Backward<'a, 't, T: Scalar> {
     pub(crate) node: &'t Node<'t, T>,
@@ -57,36 +35,12 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The gradient of the result, in row-major order.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.arg(0);
-    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     let dy = cx.dy();
-    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, dy, |dy| -dy));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// backward |cx| { let dy = cx.dy(); cx.into(0, |dst| elementwise::map(dst.write, dst.data, dy, |dy| -dy)) };
     /// let x = g.leaf(&[1.0, 2.0]);
     /// assert_eq!(g.apply(Example, &[x]).sum().backward()?, 3.0);
     /// assert_eq!(x.grad()?, Some(ndarray::array![-1.0, -1.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn dy(&self) -> &'a [T] {
@@ -96,35 +50,12 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The result.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.arg(0);
-    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x.exp());
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.out(), cx.dy(), |y, dy| y * dy));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| forward |cx| { let x = cx.arg(0); elementwise::map(cx.write(), cx.out(), x, |x| x.exp()) };
+    /// backward |cx| cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.out(), cx.dy(), |y, dy| y * dy));
     /// let x = g.leaf(&[2.0]);
     /// let y = g.apply(Example, &[x]).backward()?; // e²
     /// assert_eq!(x.grad()?, Some(ndarray::array![y].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn out(&self) -> &'t [T] {
@@ -134,36 +65,15 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The shape of the result.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.arg(0);
-    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x);
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// backward |cx| {
     ///     let n = T::from_usize(cx.shape().len());
-    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.dy(), move |dy| dy / n));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.dy(), move |dy| dy / n))
+    /// };
     /// let x = g.leaf(&[1.0, 2.0]);
     /// g.apply(Example, &[x]).sum().backward()?;
     /// assert_eq!(x.grad()?, Some(ndarray::array![0.5, 0.5].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn shape(&self) -> &'t Shape {
@@ -173,35 +83,12 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The numbers of operand `i`, a [`Dense`](crate::ArgKind::Dense) one.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.arg(0);
-    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x * x);
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), |x, dy| (x + x) * dy));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| forward |cx| { let x = cx.arg(0); elementwise::map(cx.write(), cx.out(), x, |x| x * x) };
+    /// backward |cx| cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), |x, dy| (x + x) * dy));
     /// let x = g.leaf(&[3.0]);
     /// assert_eq!(g.apply(Example, &[x]).backward()?, 9.0); // x²
     /// assert_eq!(x.grad()?, Some(ndarray::array![6.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn arg(&self, i: usize) -> &'t [T] {
@@ -211,47 +98,17 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// Operand `i` with its strides.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn kind(&self, i: usize) -> ArgKind {
-    /// #         ArgKind::Strided
-    /// #     }
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.view(0);
-    /// #         for (i, out) in cx.out().iter_mut().enumerate() {
-    /// #             let x = x.data[i * x.strides()[0]];
-    /// #             *out = x * x;
-    /// #         }
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// # tiegrad_autodiff::example_op! { |g| kind |_| ArgKind::Strided;
+    /// # forward |cx| { let x = cx.view(0); for (i, y) in cx.out().iter_mut().enumerate() { let x = x.data[i * x.strides()[0]]; *y = x * x; } };
+    /// backward |cx| cx.into_zeroed(0, |dst| {
     ///     let x = cx.view(0);
-    ///     cx.into_zeroed(0, |dst| {
-    ///         let (from, to) = (x.strides()[0], dst.strides()[0]);
-    ///         for (i, &dy) in cx.dy().iter().enumerate() {
-    ///             dst.data[i * to] += (x.data[i * from] + x.data[i * from]) * dy;
-    ///         }
-    ///     });
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    ///     let (from, to) = (x.strides()[0], dst.strides()[0]);
+    ///     cx.dy().iter().enumerate().for_each(|(i, &dy)| dst.data[i * to] += (x.data[i * from] + x.data[i * from]) * dy);
+    /// });
     /// let x = g.leaf((&[1.0, 2.0, 3.0, 4.0][..], [2, 2]));
     /// g.apply(Example, &[x.select(1, 0)]).sum().backward()?; // the squares of a column
     /// assert_eq!(x.grad()?, Some(ndarray::array![[2.0, 0.0], [6.0, 0.0]].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn view(&self, i: usize) -> View<'t, T> {
@@ -261,44 +118,13 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The numbers of operand `i`, which is [`Indices`](crate::ArgKind::Indices).
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn kind(&self, i: usize) -> ArgKind {
-    /// #         if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
-    /// #     }
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[1])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let (table, indices) = (cx.arg(0), cx.indices(1));
-    /// #         for (out, &i) in cx.out().iter_mut().zip(indices) {
-    /// #             *out = table[i as usize];
-    /// #         }
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into_zeroed(0, |dst| {
-    ///         for (&i, &dy) in cx.indices(1).iter().zip(cx.dy()) {
-    ///             dst.data[i as usize] += dy;
-    ///         }
-    ///     });
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| kind |i| if i == 1 { ArgKind::Indices } else { ArgKind::Dense }; shape |args| Ok(*args[1]);
+    /// # forward |cx| { let (t, at) = (cx.arg(0), cx.indices(1)); cx.out().iter_mut().zip(at).for_each(|(y, &i)| *y = t[i as usize]) };
+    /// backward |cx| cx.into_zeroed(0, |dst| cx.indices(1).iter().zip(cx.dy()).for_each(|(&i, &dy)| dst.data[i as usize] += dy));
     /// let table = g.leaf(&[5.0, 6.0, 7.0]);
     /// g.apply(Example, &[table, g.indices(&[2_u32, 2])]).sum().backward()?;
     /// assert_eq!(table.grad()?, Some(ndarray::array![0.0, 0.0, 2.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn indices(&self, i: usize) -> &'t [u32] {
@@ -308,36 +134,16 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The shape of operand `i`.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(Shape::SCALAR)
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.arg(0);
-    /// #         cx.out()[0] = x.iter().copied().sum::<T>() / T::from_usize(x.len());
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// # tiegrad_autodiff::example_op! { |g| shape |_args| Ok(Shape::SCALAR);
+    /// # forward |cx| { let x = cx.arg(0); cx.out()[0] = x.iter().copied().sum::<T>() / T::from_usize(x.len()) };
+    /// backward |cx| {
     ///     let share = cx.dy()[0] / T::from_usize(cx.arg_shape(0).len());
-    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.arg(0), move |_| share));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    ///     cx.into(0, |dst| elementwise::map(dst.write, dst.data, cx.arg(0), move |_| share))
+    /// };
     /// let x = g.leaf(&[1.0, 5.0]);
     /// assert_eq!(g.apply(Example, &[x]).backward()?, 3.0); // the mean
     /// assert_eq!(x.grad()?, Some(ndarray::array![0.5, 0.5].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn arg_shape(&self, i: usize) -> &'t Shape {
@@ -347,40 +153,13 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// The number of operands.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         cx.out().fill(T::ZERO);
-    /// #         for i in 0..cx.args() {
-    /// #             let x = cx.arg(i);
-    /// #             elementwise::map(Write::Accumulate, cx.out(), x, |x| x);
-    /// #         }
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     for i in 0..cx.args() {
-    ///         cx.into(i, |dst| elementwise::map(dst.write, dst.data, cx.dy(), |dy| dy));
-    ///     }
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// # forward |cx| { cx.out().fill(T::ZERO); for i in 0..cx.args() { let x = cx.arg(i); elementwise::map(Write::Accumulate, cx.out(), x, |x| x) } };
+    /// backward |cx| for i in 0..cx.args() { cx.into(i, |dst| elementwise::map(dst.write, dst.data, cx.dy(), |dy| dy)) };
     /// let [a, b, c] = [1.0, 2.0, 4.0].map(|x| g.leaf(&[x]));
     /// assert_eq!(g.apply(Example, &[a, b, c]).backward()?, 7.0);
     /// assert_eq!(c.grad()?, Some(ndarray::array![1.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn args(&self) -> usize {
@@ -390,39 +169,18 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// What the forward kept.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// fn saved(&self, _: &[&Shape], out: &Shape) -> usize {
-    ///     out.len()
-    /// }
-    /// fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
+    /// # tiegrad_autodiff::example_op! { |g|
+    /// saved |out| out.len();
+    /// forward |cx| {
     ///     let x = cx.arg(0);
     ///     elementwise::map(Write::Overwrite, cx.saved(), x, |x| x.cos()); // kept for the rule
     ///     elementwise::map(cx.write(), cx.out(), x, |x| x.sin());
-    ///     Ok(())
-    /// }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.saved(), cx.dy(), |cos, dy| cos * dy));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// };
+    /// backward |cx| cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.saved(), cx.dy(), |cos, dy| cos * dy));
     /// let x = g.leaf(&[0.0]);
     /// g.apply(Example, &[x]).backward()?;
     /// assert_eq!(x.grad()?, Some(ndarray::array![1.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn saved(&self) -> &'t [T] {
@@ -432,37 +190,16 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// Whether anybody wants the gradient of operand `i`. [`into`](Backward::into) asks this by itself; a rule asks when it can save work.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let (a, b) = (cx.arg(0), cx.arg(1));
-    /// #         elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b);
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// # tiegrad_autodiff::example_op! { |g| forward |cx| { let (a, b) = (cx.arg(0), cx.arg(1)); elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b) };
+    /// backward |cx| {
     ///     assert!(cx.wants(0) && !cx.wants(1));
-    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(1), cx.dy(), |b, dy| b * dy));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(1), cx.dy(), |b, dy| b * dy))
+    /// };
     /// let (a, b) = (g.leaf(&[2.0]), g.input(&[5.0])); // an input wants no gradient
     /// g.apply(Example, &[a, b]).backward()?;
     /// assert_eq!(a.grad()?, Some(ndarray::array![5.0].into_dyn()));
     /// assert_eq!(b.grad()?, None);
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn wants(&self, i: usize) -> bool {
@@ -472,36 +209,15 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// Hands on the gradient of operand `i`: `f` writes it to the destination, every element of it. Not called when nobody wants it.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let (a, b) = (cx.arg(0), cx.arg(1));
-    /// #         elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b);
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
+    /// # tiegrad_autodiff::example_op! { |g| forward |cx| { let (a, b) = (cx.arg(0), cx.arg(1)); elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b) };
+    /// backward |cx| {
     ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, cx.arg(1), cx.dy(), |b, dy| b * dy));
     ///     cx.into(1, |dst| elementwise::zip(dst.write, dst.data, cx.arg(0), cx.dy(), |a, dy| a * dy));
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// };
     /// let x = g.leaf(&[3.0]);
     /// g.apply(Example, &[x, x]).backward()?; // both contributions add up
     /// assert_eq!(x.grad()?, Some(ndarray::array![6.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn into(&self, i: usize, f: impl FnOnce(Dst<'_, T>)) {
@@ -512,44 +228,13 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// the first contribution, and `f` always accumulates.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn kind(&self, i: usize) -> ArgKind {
-    /// #         if i == 1 { ArgKind::Indices } else { ArgKind::Dense }
-    /// #     }
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[1])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let (table, indices) = (cx.arg(0), cx.indices(1));
-    /// #         for (out, &i) in cx.out().iter_mut().zip(indices) {
-    /// #             *out = table[i as usize];
-    /// #         }
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into_zeroed(0, |dst| {
-    ///         for (&i, &dy) in cx.indices(1).iter().zip(cx.dy()) {
-    ///             dst.data[i as usize] += dy;
-    ///         }
-    ///     });
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| kind |i| if i == 1 { ArgKind::Indices } else { ArgKind::Dense }; shape |args| Ok(*args[1]);
+    /// # forward |cx| { let (t, at) = (cx.arg(0), cx.indices(1)); cx.out().iter_mut().zip(at).for_each(|(y, &i)| *y = t[i as usize]) };
+    /// backward |cx| cx.into_zeroed(0, |dst| cx.indices(1).iter().zip(cx.dy()).for_each(|(&i, &dy)| dst.data[i as usize] += dy));
     /// let table = g.leaf(&[5.0, 6.0, 7.0]);
     /// g.apply(Example, &[table, g.indices(&[2_u32, 2])]).sum().backward()?;
     /// assert_eq!(table.grad()?, Some(ndarray::array![0.0, 0.0, 2.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     #[inline]
     pub fn into_zeroed(&self, i: usize, f: impl FnOnce(Dst<'_, T>)) {
@@ -560,42 +245,18 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// are the same (`w * w`) or parts of the same, each gets a temporary that is added afterwards.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let (a, b) = (cx.arg(0), cx.arg(1));
-    /// #         elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b);
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.into_many([0, 1], |destinations| {
-    ///         for (dst, other) in destinations.into_iter().zip([cx.arg(1), cx.arg(0)]) {
-    ///             if let Some(dst) = dst {
-    ///                 elementwise::zip(dst.write, dst.data, other, cx.dy(), |other, dy| other * dy);
-    ///             }
-    ///         }
-    ///     });
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| forward |cx| { let (a, b) = (cx.arg(0), cx.arg(1)); elementwise::zip(cx.write(), cx.out(), a, b, |a, b| a * b) };
+    /// backward |cx| cx.into_many([0, 1], |destinations| {
+    ///     for (dst, other) in destinations.into_iter().zip([cx.arg(1), cx.arg(0)]) {
+    ///         let Some(dst) = dst else { continue };
+    ///         elementwise::zip(dst.write, dst.data, other, cx.dy(), |other, dy| other * dy);
+    ///     }
+    /// });
     /// let (a, b) = (g.leaf(&[3.0]), g.leaf(&[5.0]));
     /// g.apply(Example, &[a, b]).backward()?;
     /// assert_eq!(a.grad()?, Some(ndarray::array![5.0].into_dyn()));
     /// assert_eq!(b.grad()?, Some(ndarray::array![3.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     pub fn into_many<const N: usize>(
         &self,
@@ -690,38 +351,15 @@ impl<'a, 't, T: Scalar> Backward<'a, 't, T> {
     /// Room for `len` numbers while `f` runs, arbitrary content. Taken from the tape, no heap allocation after warm-up.
     ///
     /// ```
-    /// # #![allow(unused)]
-    /// # use tiegrad_arena::{Params, Shape};
-    /// # use tiegrad_autodiff::{ArgKind, Backward, Forward, Op, Problem, Sample, Tape};
-    /// # use tiegrad_kernels::{Scalar, Write, elementwise};
-    /// # #[derive(Clone, Copy)]
-    /// # struct Example;
-    /// # impl Op for Example {
-    /// #     const NAME: &'static str = "example";
-    /// #     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-    /// #         Ok(*args[0])
-    /// #     }
-    /// #     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-    /// #         let x = cx.arg(0);
-    /// #         elementwise::map(cx.write(), cx.out(), x, |x| x * x);
-    /// #         Ok(())
-    /// #     }
-    /// fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-    ///     cx.with_scratch(cx.arg(0).len(), |twice| {
-    ///         elementwise::map(Write::Overwrite, twice, cx.arg(0), |x| x + x);
-    ///         cx.into(0, |dst| elementwise::zip(dst.write, dst.data, twice, cx.dy(), |t, dy| t * dy));
-    ///     });
-    /// }
-    /// #     fn samples() -> Vec<Sample<Self>> {
-    /// #         Vec::new()
-    /// #     }
-    /// # }
-    /// # let (mut params, mut tape) = (Params::<f64>::new(), Tape::new());
-    /// # let g = tape.record(&mut params);
+    /// # tiegrad_autodiff::example_op! { |g| forward |cx| { let x = cx.arg(0); elementwise::map(cx.write(), cx.out(), x, |x| x * x) };
+    /// backward |cx| cx.with_scratch(cx.arg(0).len(), |twice| {
+    ///     elementwise::map(Write::Overwrite, twice, cx.arg(0), |x| x + x);
+    ///     cx.into(0, |dst| elementwise::zip(dst.write, dst.data, twice, cx.dy(), |t, dy| t * dy));
+    /// });
     /// let x = g.leaf(&[3.0]);
     /// g.apply(Example, &[x]).backward()?; // x²
     /// assert_eq!(x.grad()?, Some(ndarray::array![6.0].into_dyn()));
-    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// # }
     /// ```
     pub fn with_scratch<R>(&self, len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
         let core: &'t Core<'t, T> = self.node.core;

@@ -46,6 +46,20 @@ pub struct Report {
 }
 
 /// A gradient that does not pass, or an op that cannot be run on its own samples.
+///
+/// ```
+/// use ndarray::array;
+/// use tiegrad_arena::Params;
+/// use tiegrad_check::{CheckError, gradcheck};
+///
+/// let mut params = Params::<f64>::new();
+/// let w = params.insert(&array![1.0, 0.0])?;
+/// let error = gradcheck(&params, |g| g.param(w).relu().sum()).unwrap_err(); // there is a kink at 0
+/// assert!(matches!(error, CheckError::Wrong { element: 1, analytic: 0.0, .. }));
+/// let error = gradcheck(&params, |g| g.param(w).reshape([3])).unwrap_err();
+/// assert!(matches!(error, CheckError::Failed { .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CheckError {

@@ -20,6 +20,11 @@ macro_rules! dtypes {
 
         impl Dtype {
             /// Bits of one element.
+            ///
+            /// ```
+            /// use tiegrad_checkpoint::Dtype;
+            /// assert_eq!((Dtype::F64.bitsize(), Dtype::F4.bitsize()), (64, 4));
+            /// ```
             pub fn bitsize(self) -> usize {
                 match self {
                     $(Dtype::$name => $bits,)+
@@ -27,6 +32,11 @@ macro_rules! dtypes {
             }
 
             /// The format's name.
+            ///
+            /// ```
+            /// use tiegrad_checkpoint::Dtype;
+            /// assert_eq!(Dtype::F8_E4M3.name(), "F8_E4M3");
+            /// ```
             pub fn name(self) -> &'static str {
                 match self {
                     $(Dtype::$name => stringify!($name),)+

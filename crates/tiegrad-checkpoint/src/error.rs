@@ -115,6 +115,19 @@ pub enum Error {
 }
 
 /// What is wrong with a file.
+///
+/// ```
+/// # use tiegrad_arena::{Params, Shape};
+/// use tiegrad_checkpoint::{Checkpoint, Entry, Error, Fault, Loaded};
+///
+/// # let mut params = Params::<f32>::new();
+/// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+/// let mut file = Checkpoint::new(&params, &[Entry::new("weight", id)]).to_bytes()?;
+/// file.pop();
+/// let error = Loaded::from_bytes(file).unwrap_err();
+/// assert!(matches!(error, Error::Broken { fault: Fault::Truncated { expected: 8, found: 7, .. }, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -203,6 +216,20 @@ pub enum Fault {
 }
 
 /// One thing about a file that does not fit the network.
+///
+/// ```
+/// # use tiegrad_arena::{Params, Shape};
+/// use tiegrad_checkpoint::{Checkpoint, Entry, Error, Loaded, Policy, Problem};
+///
+/// # let mut params = Params::<f32>::new();
+/// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+/// let file = Checkpoint::new(&params, &[Entry::new("weight", id)]).to_bytes()?;
+/// let names = [Entry::new("weigth", id)]; // a slip
+/// let error = Loaded::from_bytes(file)?.load_into(&mut params, &names, Policy::strict()).unwrap_err();
+/// let Error::Mismatch { problems, .. } = error else { return Err(error.into()) };
+/// assert!(matches!(&problems[..], [Problem::Missing { near, .. }, Problem::Unexpected { .. }] if near[0] == "weight"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {

@@ -44,6 +44,19 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Broken`], with one [`Fault`] for each way in which a file can be unsound.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// # let run = tempfile::tempdir()?;
+    /// let path = run.path().join("model.safetensors");
+    /// Checkpoint::new(&params, &[Entry::new("weight", id)]).save(&path)?;
+    /// assert_eq!(Loaded::open(&path)?.tensor("weight")?.shape(), [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = fs::read(path).map_err(|source| Error::Io {
@@ -87,11 +100,35 @@ impl Loaded {
     }
 
     /// The names of all tensors, those of states and raw bytes included, in alphabetic order. Aliases are not among them.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("wte.weight", id), Entry::new("head.weight", id)];
+    /// let file = Checkpoint::new(&params, &names).bytes("rng", &[1, 2]).to_bytes()?;
+    /// assert_eq!(Loaded::from_bytes(file)?.names().collect::<Vec<_>>(), ["rng", "wte.weight"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.header.tensors.keys().map(String::as_str)
     }
 
     /// The aliases, each with the name under which its tensor is stored.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("wte.weight", id), Entry::new("head.weight", id)]; // a tie
+    /// let loaded = Loaded::from_bytes(Checkpoint::new(&params, &names).to_bytes()?)?;
+    /// assert_eq!(loaded.aliases().collect::<Vec<_>>(), [("head.weight", "wte.weight")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn aliases(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let entries = self.header.metadata.iter();
         entries
@@ -105,11 +142,36 @@ impl Loaded {
     }
 
     /// The names of the optimizer states.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_arena::State;
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let (names, momentum) = ([Entry::new("weight", id)], State::new(["momentum_buffer"]));
+    /// let file = Checkpoint::new(&params, &names).state("optimizer", &momentum).to_bytes()?;
+    /// assert_eq!(Loaded::from_bytes(file)?.states().collect::<Vec<_>>(), ["optimizer"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn states(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.extras.states.keys().map(String::as_str)
     }
 
     /// All strings of the file, aliases and tiegrad's own entries included.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// let file = Checkpoint::new(&params, &names).metadata("epoch", "3").to_bytes()?;
+    /// assert_eq!(Loaded::from_bytes(file)?.metadata()["epoch"], "3");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.header.metadata
     }
@@ -118,6 +180,20 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Error::UnknownTensor`], which for an alias says what it is an alias of.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("wte.weight", id), Entry::new("head.weight", id)];
+    /// let loaded = Loaded::from_bytes(Checkpoint::new(&params, &names).to_bytes()?)?;
+    /// assert_eq!(loaded.tensor("wte.weight")?.to_vec::<f32>()?, [0.5, 0.5]);
+    /// let error = loaded.tensor("head.weight").unwrap_err(); // an alias
+    /// assert!(error.to_string().ends_with("(did you mean \"wte.weight\"?)"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, Error> {
         match self.header.tensors.get_key_value(name) {
             Some((name, place)) => Ok(self.at(name, place)),
@@ -129,6 +205,20 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Error::UnknownTensor`], and [`Error::Dtype`] where the tensor is not raw bytes.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// let file = Checkpoint::new(&params, &names).bytes("rng", &[1, 2, 3]).to_bytes()?;
+    /// let loaded = Loaded::from_bytes(file)?;
+    /// assert_eq!(loaded.bytes("rng")?, [1, 2, 3]);
+    /// assert!(loaded.bytes("weight").is_err()); // not raw bytes
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bytes(&self, name: &str) -> Result<&[u8], Error> {
         let tensor = self.tensor(name)?;
         match tensor.dtype {
@@ -190,6 +280,19 @@ impl fmt::Debug for Loaded {
 }
 
 /// A tensor of a file, not copied. See [`Loaded`] for an example.
+///
+/// ```
+/// # use tiegrad_arena::{Params, Shape};
+/// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded, Tensor};
+///
+/// # let mut params = Params::<f32>::new();
+/// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+/// let names = [Entry::new("weight", id)];
+/// let loaded = Loaded::from_bytes(Checkpoint::new(&params, &names).to_bytes()?)?;
+/// let tensor: Tensor<'_> = loaded.tensor("weight")?;
+/// assert_eq!((tensor.shape(), tensor.data().len()), (&[2][..], 8));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Tensor<'a> {
     pub(crate) name: &'a str,
@@ -200,16 +303,52 @@ pub struct Tensor<'a> {
 
 impl<'a> Tensor<'a> {
     /// Its data type.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Dtype, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// let loaded = Loaded::from_bytes(Checkpoint::new(&params, &names).to_bytes()?)?;
+    /// assert_eq!(loaded.tensor("weight")?.dtype(), Dtype::F32);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
 
     /// Its shape.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// let loaded = Loaded::from_bytes(Checkpoint::new(&params, &names).to_bytes()?)?;
+    /// assert_eq!(loaded.tensor("weight")?.shape(), [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shape(&self) -> &'a [usize] {
         self.shape
     }
 
     /// Its bytes: row-major, little-endian.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// let loaded = Loaded::from_bytes(Checkpoint::new(&params, &names).to_bytes()?)?;
+    /// assert_eq!(loaded.tensor("weight")?.data()[..4], 0.5_f32.to_le_bytes());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn data(&self) -> &'a [u8] {
         self.data
     }
@@ -218,6 +357,18 @@ impl<'a> Tensor<'a> {
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the tensor is F16, BF16, F32 or F64.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// let loaded = Loaded::from_bytes(Checkpoint::new(&params, &names).to_bytes()?)?;
+    /// assert_eq!(loaded.tensor("weight")?.to_vec::<f64>()?, [0.5, 0.5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_vec<T: Scalar>(&self) -> Result<Vec<T>, Error> {
         if !bits::is_float(self.dtype) {
             return Err(Error::Dtype {

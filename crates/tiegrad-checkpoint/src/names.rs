@@ -31,6 +31,14 @@ pub struct Entry {
 
 impl Entry {
     /// A path that shows the parameter as it is.
+    ///
+    /// ```
+    /// use tiegrad_checkpoint::Entry;
+    /// # let mut params = tiegrad_arena::Params::<f32>::new();
+    /// # let id = params.insert_with(tiegrad_arena::Shape::SCALAR, |_| {});
+    /// let entry = Entry::new("h.0.attn.weight", id);
+    /// assert_eq!(entry, Entry::from(("h.0.attn.weight", id)));
+    /// ```
     pub fn new(path: impl Into<String>, id: ParamId) -> Self {
         Self {
             path: path.into(),
@@ -40,6 +48,15 @@ impl Entry {
     }
 
     /// A path that shows the parameter transposed.
+    ///
+    /// ```
+    /// use tiegrad_checkpoint::Entry;
+    /// # let mut params = tiegrad_arena::Params::<f32>::new();
+    /// # let id = params.insert_with(tiegrad_arena::Shape::SCALAR, |_| {});
+    /// let entry = Entry::transposed("decoder.weight", id);
+    /// assert!(entry.transposed);
+    /// assert_ne!(entry, Entry::new("decoder.weight", id));
+    /// ```
     pub fn transposed(path: impl Into<String>, id: ParamId) -> Self {
         Self {
             transposed: true,

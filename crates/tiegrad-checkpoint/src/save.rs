@@ -45,6 +45,18 @@ pub struct Checkpoint<'a, T> {
 
 impl<'a, T: Scalar> Checkpoint<'a, T> {
     /// A checkpoint of the parameters that are named.
+    ///
+    /// ```
+    /// use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let _unnamed = params.insert_with(Shape::new(&[100])?, |_| {}); // is not saved
+    /// let file = Checkpoint::new(&params, &[Entry::new("weight", id)]).to_bytes()?;
+    /// assert_eq!(Loaded::from_bytes(file)?.names().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(params: &'a Params<T>, names: &'a [Entry]) -> Self {
         Self {
             params,
@@ -57,6 +69,18 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
 
     /// Adds a string. Keys of one's own with a dot in them (`run.seed`) keep clear of others'; `format` and keys that start
     /// with `tiegrad.` are taken, and so are the aliases of parameters.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// assert!(Checkpoint::new(&params, &names).metadata("run.seed", "42").to_bytes().is_ok());
+    /// assert!(Checkpoint::new(&params, &names).metadata("format", "mine").to_bytes().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.push((key.into(), value.into()));
         self
@@ -65,12 +89,37 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
     /// Adds an optimizer's state: a tensor `<name>.<tensor>.<canonical path>` for each of its tensors and parameters, and
     /// the step counters `<name>.step.<canonical path>`. What it does not know yet is zero, as it would be after the next
     /// [`State::sync`].
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_arena::State;
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let (names, momentum) = ([Entry::new("weight", id)], State::new(["momentum_buffer"]));
+    /// let file = Checkpoint::new(&params, &names).state("sgd", &momentum).to_bytes()?;
+    /// let loaded = Loaded::from_bytes(file)?;
+    /// assert_eq!(loaded.tensor("sgd.momentum_buffer.weight")?.shape(), [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn state(mut self, name: impl Into<String>, state: &'a State<T>) -> Self {
         self.states.push((name.into(), state));
         self
     }
 
     /// Adds raw bytes (a random generator's state, say) as a tensor of type U8.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Dtype, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let file = Checkpoint::new(&params, &[Entry::new("weight", id)]).bytes("rng", &[1, 2, 3]).to_bytes()?;
+    /// assert_eq!(Loaded::from_bytes(file)?.tensor("rng")?.dtype(), Dtype::U8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bytes(mut self, name: impl Into<String>, bytes: &'a [u8]) -> Self {
         self.bytes.push((name.into(), bytes));
         self
@@ -82,6 +131,21 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
     ///
     /// # Errors
     /// As [`to_bytes`](Self::to_bytes), and [`Error::Io`]; the old file is still there then.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Loaded};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// # let run = tempfile::tempdir()?;
+    /// let path = run.path().join("model.safetensors");
+    /// let names = [Entry::new("weight", id)];
+    /// Checkpoint::new(&params, &names).metadata("epoch", "1").save(&path)?;
+    /// Checkpoint::new(&params, &names).metadata("epoch", "2").save(&path)?; // in its place
+    /// assert_eq!(Loaded::open(&path)?.metadata()["epoch"], "2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let plan = self.plan()?;
         atomic::replace(path.as_ref(), |file| plan.write(file))
@@ -92,6 +156,19 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
     /// # Errors
     /// [`Error::Arena`] for a name whose id is of no parameter, [`Error::DuplicateName`], [`Error::ReservedName`],
     /// [`Error::HeaderTooLong`], and [`Error::Dual`] for dual numbers.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape};
+    /// use tiegrad_checkpoint::{Checkpoint, Entry, Error};
+    ///
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(0.5));
+    /// let names = [Entry::new("weight", id)];
+    /// assert_eq!(Checkpoint::new(&params, &names).to_bytes()?, Checkpoint::new(&params, &names).to_bytes()?);
+    /// let twice = [Entry::new("weight", id), Entry::new("weight", id)];
+    /// assert!(matches!(Checkpoint::new(&params, &twice).to_bytes(), Err(Error::DuplicateName { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let plan = self.plan()?;
         let len = plan.pieces.iter().map(Piece::len).sum::<usize>();

@@ -146,6 +146,14 @@ pub(crate) struct Settings {
     /// Give the output projection a weight of its own instead of the input embedding's
     #[arg(long, help_heading = "Model")]
     pub(crate) untied: bool,
+    /// Standard deviation of the initial weights; nanoGPT has 0.02 [default: 0.02 * sqrt(768 / n_embd)]
+    #[arg(
+        long,
+        value_name = "STD",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
+    pub(crate) init_std: Option<f64>,
 
     /// Blocks in a batch [default: 12]
     #[arg(
@@ -155,7 +163,7 @@ pub(crate) struct Settings {
         help_heading = "Training"
     )]
     pub(crate) batch_size: Option<usize>,
-    /// Steps to train [default: 2000; 600 for the built-in text]
+    /// Steps to train [default: 2000; 400 for the built-in text]
     #[arg(
         long,
         value_name = "N",
@@ -345,7 +353,7 @@ mod tests {
     #[test]
     fn every_flag_of_the_issue_is_there() {
         let flags = "n-layer n-head n-embd block-size batch-size max-iters learning-rate min-lr warmup-iters lr-decay-iters \
-                     beta1 beta2 weight-decay grad-clip dropout eval-interval eval-iters seed threads untied out text resume";
+                     beta1 beta2 weight-decay grad-clip dropout eval-interval eval-iters seed threads untied out text resume init-std";
         let command = Cli::command();
         let train = command.find_subcommand("train").unwrap();
         for flag in flags.split_whitespace() {

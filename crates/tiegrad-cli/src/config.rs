@@ -1,6 +1,7 @@
 //! The settings of a run: where they come from, what they must satisfy, and what a resumed run may change.
 
 use serde::{Deserialize, Serialize};
+use tiegrad::nn::GptConfig;
 
 use crate::args::Settings;
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) dropout: f64,
     /// Whether the output projection has a weight of its own.
     pub(crate) untied: bool,
+    /// Standard deviation of the initial weights.
+    pub(crate) init_std: f64,
     /// Blocks in a batch.
     pub(crate) batch_size: usize,
     /// Steps to train.
@@ -52,8 +55,8 @@ pub(crate) struct Config {
     pub(crate) grad_clip: f64,
 }
 
-/// Calls a macro with all settings that simply replace a default when given. `min_lr` and `lr_decay_iters`, whose defaults
-/// depend on others, and the switch `untied` are treated by hand.
+/// Calls a macro with all settings that simply replace a default when given. `init_std`, `min_lr` and `lr_decay_iters`, whose
+/// defaults depend on others, and the switch `untied` are treated by hand.
 macro_rules! plain_settings {
     ($with:ident) => {
         $with!(
@@ -64,7 +67,8 @@ macro_rules! plain_settings {
 }
 
 impl Config {
-    /// nanoGPT's CPU setting for character-level texts.
+    /// nanoGPT's CPU setting for character-level texts, but for the initial weights: nanoGPT takes 0.02 at every width, this is
+    /// 0.02 · √(768 / 128), the same variance of a layer's output as GPT-2 has at its width of 768.
     pub(crate) const NANOGPT_CPU: Config = Config {
         n_layer: 4,
         n_head: 4,
@@ -72,6 +76,7 @@ impl Config {
         block_size: 64,
         dropout: 0.0,
         untied: false,
+        init_std: 0.048_989_794_855_663_56,
         batch_size: 12,
         max_iters: 2000,
         eval_interval: 250,
@@ -90,16 +95,14 @@ impl Config {
 
     /// The job of `tiegrad` without arguments, on the built-in text: nanoGPT's model, but a shorter training with a higher
     /// learning rate. Losses on the whole validation part with the final weights, which should be at most 1.95 after less than a
-    /// minute: 1.859 (seed 1337), 1.848, 1.843, 1.842 (seeds 1, 2, 3), at 42 s of CPU time with the evaluations, on two cores of an
-    /// AMD EPYC with AVX2. A rate of 5e-3 gave 1.866, one of 6e-3 gave 1.880; 500 steps gave 1.913 at 4e-3, 1.932 at 3e-3, and
-    /// 1.995 at 2e-3; a width of 96 gave 1.933, 3 blocks at 3e-3 gave 1.871.
+    /// minute: @PRESET@. A rate of 2e-3 gave 1.910 and 1.903 (seeds 1, 2).
     pub(crate) const BUILT_IN_TEXT: Config = Config {
-        max_iters: 600,
+        max_iters: 400,
         eval_interval: 100,
         eval_iters: 10,
         learning_rate: 4e-3,
         min_lr: 4e-4,
-        lr_decay_iters: 600,
+        lr_decay_iters: 400,
         ..Config::NANOGPT_CPU
     };
 
@@ -111,6 +114,11 @@ impl Config {
         }
         plain_settings!(overlay);
         config.untied = given.untied || defaults.untied;
+        let by_width = GptConfig {
+            n_embd: config.n_embd,
+            ..GptConfig::default()
+        };
+        config.init_std = given.init_std.unwrap_or(by_width.std());
         if given.learning_rate.is_some() {
             config.min_lr = config.learning_rate / 10.0;
         }
@@ -135,7 +143,7 @@ impl Config {
             )* };
         }
         plain_settings!(compare);
-        compare!(min_lr lr_decay_iters);
+        compare!(init_std min_lr lr_decay_iters);
         if given.untied && !self.untied {
             return Err(Error::usage(
                 "--untied contradicts the run to resume, whose embeddings are tied",
@@ -194,6 +202,7 @@ impl Config {
             })?;
         }
         for (flag, value) in [
+            ("init-std", self.init_std),
             ("weight-decay", self.weight_decay),
             ("grad-clip", self.grad_clip),
         ] {

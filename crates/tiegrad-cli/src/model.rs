@@ -83,6 +83,7 @@ impl Engine for Model {
             dropout: config.dropout,
             bias: false,
             tied: !config.untied,
+            init_std: Some(config.init_std),
         };
         let mut rng = generator(config.seed, Stream::Init, 0, 0);
         let net = GPT::new(&mut params, &settings, &mut rng).map_err(failed)?;

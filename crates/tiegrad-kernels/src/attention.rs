@@ -40,6 +40,12 @@ pub struct AttentionShape {
 
 impl AttentionShape {
     /// The number of probabilities: `batch * heads * tq * tk`.
+    ///
+    /// ```
+    /// use tiegrad_kernels::attention::AttentionShape;
+    /// let s = AttentionShape { batch: 2, heads: 3, tq: 4, tk: 5, d: 8, dv: 8, causal: false, scale: 1.0 };
+    /// assert_eq!(s.probs_len(), 2 * 3 * 4 * 5);
+    /// ```
     pub const fn probs_len(&self) -> usize {
         self.batch * self.heads * self.tq * self.tk
     }

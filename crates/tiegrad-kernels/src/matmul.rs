@@ -33,6 +33,12 @@ pub struct MatmulShape {
 
 impl MatmulShape {
     /// One product of `m x k` times `k x n`.
+    ///
+    /// ```
+    /// use tiegrad_kernels::matmul::MatmulShape;
+    /// let eight = MatmulShape { batch: [1, 8], ..MatmulShape::new(2, 3, 4) };
+    /// assert_eq!((eight.m, eight.n, eight.k), (2, 3, 4));
+    /// ```
     pub const fn new(m: usize, n: usize, k: usize) -> Self {
         MatmulShape {
             batch: [1, 1],
@@ -67,6 +73,12 @@ pub struct Mat<'a, T> {
 
 impl<'a, T> Mat<'a, T> {
     /// A row-major matrix of `cols` columns.
+    ///
+    /// ```
+    /// use tiegrad_kernels::matmul::Mat;
+    /// let m = Mat::new(&[1.0_f32, 2.0, 3.0, 4.0], 2);
+    /// assert_eq!(m.data[m.row], 3.0);
+    /// ```
     pub const fn new(data: &'a [T], cols: usize) -> Self {
         Mat {
             data,
@@ -77,6 +89,12 @@ impl<'a, T> Mat<'a, T> {
     }
 
     /// The transposed matrix; no element moves.
+    ///
+    /// ```
+    /// use tiegrad_kernels::matmul::Mat;
+    /// let t = Mat::new(&[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0], 3).t(); // 3 x 2
+    /// assert_eq!(t.data[2 * t.row + t.col], 6.0);
+    /// ```
     pub const fn t(self) -> Self {
         Mat {
             data: self.data,
@@ -108,6 +126,14 @@ pub struct MatMut<'a, T> {
 
 impl<'a, T> MatMut<'a, T> {
     /// A row-major matrix of `cols` columns.
+    ///
+    /// ```
+    /// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+    /// let mut c = [0.0; 2];
+    /// let (a, b) = (Mat::new(&[2.0], 1), Mat::new(&[3.0, 4.0], 2));
+    /// matmul(MatmulShape::new(1, 2, 1), 1.0, a, b, 0.0, None, MatMut::new(&mut c, 2));
+    /// assert_eq!(c, [6.0, 8.0]);
+    /// ```
     pub const fn new(data: &'a mut [T], cols: usize) -> Self {
         MatMut {
             data,

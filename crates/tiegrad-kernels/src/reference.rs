@@ -42,6 +42,15 @@ fn dot(index: &[usize], strides: &[usize]) -> usize {
 }
 
 /// [`crate::matmul::matmul`] as three loops.
+///
+/// ```
+/// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape};
+/// use tiegrad_kernels::reference;
+/// let mut c = [1.0];
+/// let (a, b) = (Mat::new(&[2.0, 3.0], 2), Mat::new(&[4.0, 5.0], 1));
+/// reference::matmul(MatmulShape::new(1, 1, 2), 1.0, a, b, 10.0, None, MatMut::new(&mut c, 1));
+/// assert_eq!(c, [33.0]); // 2 · 4 + 3 · 5 + 10 · 1
+/// ```
 pub fn matmul<T: Scalar>(
     s: MatmulShape,
     alpha: T,
@@ -65,6 +74,13 @@ pub fn matmul<T: Scalar>(
 }
 
 /// [`crate::elementwise::zip_broadcast`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let mut out = [0.0; 4];
+/// reference::zip_broadcast(&mut out, &[2, 2], &[1.0, 2.0], &[1, 0], &[10.0, 20.0], &[0, 1], |x, y| x + y);
+/// assert_eq!(out, [11.0, 21.0, 12.0, 22.0]);
+/// ```
 pub fn zip_broadcast<T: Scalar>(
     out: &mut [T],
     shape: &[usize],
@@ -82,6 +98,13 @@ pub fn zip_broadcast<T: Scalar>(
 }
 
 /// [`crate::elementwise::copy_strided`].
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let mut t = [0.0; 4];
+/// reference::copy_strided(Write::Overwrite, &mut t, &[2, 1], &[1.0, 2.0, 3.0, 4.0], &[1, 2], &[2, 2]);
+/// assert_eq!(t, [1.0, 3.0, 2.0, 4.0]); // transposed
+/// ```
 pub fn copy_strided<T: Scalar>(
     w: Write,
     dst: &mut [T],
@@ -94,6 +117,17 @@ pub fn copy_strided<T: Scalar>(
 }
 
 /// [`crate::reduce::sum_to`] with one running sum per output; operands must not be empty.
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let (x, ones) = ([1.0, 2.0, 3.0, 4.0], [1.0]);
+/// let mut rows = [0.0; 2];
+/// reference::sum_to(
+///     Write::Overwrite, &mut rows, &[1, 0], &[2, 2],
+///     &x, &[2, 1], &ones, &[0, 0], &ones, &[0, 0], |x, _, _| x,
+/// );
+/// assert_eq!(rows, [3.0, 7.0]);
+/// ```
 pub fn sum_to<T: Scalar>(
     w: Write,
     dst: &mut [T],
@@ -121,6 +155,13 @@ pub fn sum_to<T: Scalar>(
 }
 
 /// [`crate::reduce::max_to`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let mut columns = [0.0; 2];
+/// reference::max_to(&mut columns, &[0, 1], &[2, 2], &[1.0, 9.0, 3.0, 4.0], &[2, 1]);
+/// assert_eq!(columns, [3.0, 9.0]);
+/// ```
 pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], a_s: &[usize]) {
     for_each_index(&kept(shape, ds), |ix| dst[dot(ix, ds)] = T::NEG_INFINITY);
     for_each_index(shape, |ix| {
@@ -139,6 +180,13 @@ fn kept(shape: &[usize], ds: &[usize]) -> Vec<usize> {
 }
 
 /// [`crate::rows::softmax`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let mut out = [0.0; 4];
+/// reference::softmax(&mut out, &[0.0, 0.0, 1000.0, 0.0], 2);
+/// assert_eq!(out, [0.5, 0.5, 1.0, 0.0]);
+/// ```
 pub fn softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
     for (out, x) in rows_mut(out, cols).zip(rows(x, cols)) {
         let max = x.iter().fold(T::NEG_INFINITY, |a, &b| a.maximum(b));
@@ -150,6 +198,13 @@ pub fn softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
 }
 
 /// [`crate::rows::softmax_backward`].
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let mut dx = [0.0; 2];
+/// reference::softmax_backward(Write::Overwrite, &mut dx, &[0.5, 0.5], &[1.0, 0.0], 2);
+/// assert_eq!(dx, [0.25, -0.25]);
+/// ```
 pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) {
     for ((dx, y), dy) in rows_mut(dx, cols).zip(rows(y, cols)).zip(rows(dy, cols)) {
         let dot: T = y.iter().zip(dy).map(|(&y, &d)| y * d).sum();
@@ -160,6 +215,13 @@ pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], co
 }
 
 /// [`crate::rows::log_softmax`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let mut out = [0.0_f64; 2];
+/// reference::log_softmax(&mut out, &[7.0, 7.0], 2);
+/// assert!(out.iter().all(|y| (y + 2.0_f64.ln()).abs() < 1e-15));
+/// ```
 pub fn log_softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
     for (out, x) in rows_mut(out, cols).zip(rows(x, cols)) {
         let max = x.iter().fold(T::NEG_INFINITY, |a, &b| a.maximum(b));
@@ -171,6 +233,14 @@ pub fn log_softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
 }
 
 /// [`crate::rows::log_softmax_backward`].
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let mut dx = [0.0_f64; 2];
+/// let y = [0.5_f64.ln(); 2];
+/// reference::log_softmax_backward(Write::Overwrite, &mut dx, &y, &[1.0, 0.0], 2);
+/// assert!((dx[0] - 0.5).abs() < 1e-15 && (dx[1] + 0.5).abs() < 1e-15);
+/// ```
 pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) {
     for ((dx, y), dy) in rows_mut(dx, cols).zip(rows(y, cols)).zip(rows(dy, cols)) {
         let sum: T = dy.iter().copied().sum();
@@ -181,6 +251,14 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
 }
 
 /// [`crate::rows::layer_norm`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let (mut out, mut stats) = ([0.0; 2], [0.0; 2]);
+/// reference::layer_norm(&mut out, &mut stats, &[1.0, 3.0], None, None, 0.0, 2);
+/// assert_eq!(out, [-1.0, 1.0]);
+/// assert_eq!(stats, [2.0, 1.0]); // mean, 1 / standard deviation
+/// ```
 pub fn layer_norm<T: Scalar>(
     out: &mut [T],
     stats: &mut [T],
@@ -205,6 +283,13 @@ pub fn layer_norm<T: Scalar>(
 }
 
 /// [`crate::rows::layer_norm_backward_input`].
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let mut dx = [5.0; 2];
+/// reference::layer_norm_backward_input(Write::Overwrite, &mut dx, &[1.0, 1.0], &[1.0, 3.0], &[2.0, 1.0], None, 2);
+/// assert_eq!(dx, [0.0, 0.0]); // the sum of a normalized row never changes
+/// ```
 pub fn layer_norm_backward_input<T: Scalar>(
     w: Write,
     dx: &mut [T],
@@ -232,6 +317,14 @@ pub fn layer_norm_backward_input<T: Scalar>(
 }
 
 /// [`crate::rows::layer_norm_backward_params`].
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let (mut dgamma, mut dbeta) = ([0.0; 2], [0.0; 2]);
+/// let (dgamma_to, dbeta_to) = ((Write::Overwrite, &mut dgamma[..]), (Write::Overwrite, &mut dbeta[..]));
+/// reference::layer_norm_backward_params(Some(dgamma_to), Some(dbeta_to), &[1.0, 1.0], &[1.0, 3.0], &[2.0, 1.0], 2);
+/// assert_eq!((dgamma, dbeta), ([-1.0, 1.0], [1.0, 1.0]));
+/// ```
 pub fn layer_norm_backward_params<T: Scalar>(
     dgamma: Option<(Write, &mut [T])>,
     dbeta: Option<(Write, &mut [T])>,
@@ -257,6 +350,13 @@ pub fn layer_norm_backward_params<T: Scalar>(
 }
 
 /// [`crate::rows::cross_entropy`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let (mut losses, mut lse) = ([0.0_f64], [0.0]);
+/// reference::cross_entropy(&mut losses, &mut lse, &[0.0, 0.0], &[1], 2);
+/// assert_eq!(losses, [2.0_f64.ln()]);
+/// ```
 pub fn cross_entropy<T: Scalar>(
     losses: &mut [T],
     lse: &mut [T],
@@ -272,6 +372,13 @@ pub fn cross_entropy<T: Scalar>(
 }
 
 /// [`crate::rows::cross_entropy_backward`].
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let mut dlogits = [0.0_f64; 2];
+/// reference::cross_entropy_backward(Write::Overwrite, &mut dlogits, &[0.0, 0.0], &[2.0_f64.ln()], &[1], 2, |_| 1.0);
+/// assert!((dlogits[0] - 0.5).abs() < 1e-15 && (dlogits[1] + 0.5).abs() < 1e-15);
+/// ```
 pub fn cross_entropy_backward<T: Scalar>(
     w: Write,
     dlogits: &mut [T],
@@ -298,6 +405,13 @@ pub fn cross_entropy_backward<T: Scalar>(
 }
 
 /// [`crate::gather::gather_rows`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let mut out = [0.0; 4];
+/// reference::gather_rows(&mut out, &[1.0, 2.0, 3.0, 4.0], 2, &[1, 1]);
+/// assert_eq!(out, [3.0, 4.0, 3.0, 4.0]);
+/// ```
 pub fn gather_rows<T: Scalar>(out: &mut [T], table: &[T], cols: usize, index: &[u32]) {
     for (r, &row) in index.iter().enumerate() {
         for i in 0..cols {
@@ -307,6 +421,13 @@ pub fn gather_rows<T: Scalar>(out: &mut [T], table: &[T], cols: usize, index: &[
 }
 
 /// [`crate::gather::scatter_add_rows`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let mut grad = [0.0; 4];
+/// reference::scatter_add_rows(&mut grad, 2, &[1, 1], &[1.0, 2.0, 10.0, 20.0]);
+/// assert_eq!(grad, [0.0, 0.0, 11.0, 22.0]);
+/// ```
 pub fn scatter_add_rows<T: Scalar>(table_grad: &mut [T], cols: usize, index: &[u32], dy: &[T]) {
     for (r, &row) in index.iter().enumerate() {
         for i in 0..cols {
@@ -316,6 +437,18 @@ pub fn scatter_add_rows<T: Scalar>(table_grad: &mut [T], cols: usize, index: &[u
 }
 
 /// [`crate::attention::attention`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// # use tiegrad_kernels::attention::{AttentionShape, View4, View4Mut};
+/// # let s = AttentionShape { batch: 1, heads: 1, tq: 1, tk: 2, d: 1, dv: 1, causal: false, scale: 1.0 };
+/// # fn view(data: &[f64]) -> View4<'_, f64> { View4 { data, strides: [data.len(), 1, 1, 1] } }
+/// let (q, k, v) = ([1.0], [3.0, 3.0], [10.0, 20.0]); // one query, two equal keys
+/// let (mut out, mut probs) = ([0.0], [0.0; 2]);
+/// let to = View4Mut { data: &mut out, strides: [1, 1, 1, 1] };
+/// reference::attention(s, to, &mut probs, view(&q), view(&k), view(&v));
+/// assert_eq!((probs, out), ([0.5, 0.5], [15.0]));
+/// ```
 pub fn attention<T: Scalar>(
     s: AttentionShape,
     out: View4Mut<'_, T>,
@@ -351,6 +484,17 @@ pub fn attention<T: Scalar>(
 }
 
 /// [`crate::attention::attention_backward_scores`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// # use tiegrad_kernels::attention::{AttentionShape, View4};
+/// # let s = AttentionShape { batch: 1, heads: 1, tq: 1, tk: 2, d: 1, dv: 1, causal: false, scale: 1.0 };
+/// # fn view(data: &[f64]) -> View4<'_, f64> { View4 { data, strides: [data.len(), 1, 1, 1] } }
+/// let (probs, dout, v) = ([0.5, 0.5], [1.0], [10.0, 20.0]);
+/// let mut ds = [0.0; 2];
+/// reference::attention_backward_scores(s, &mut ds, &probs, view(&dout), view(&v));
+/// assert_eq!(ds, [-2.5, 2.5]); // the value of the second key is larger
+/// ```
 pub fn attention_backward_scores<T: Scalar>(
     s: AttentionShape,
     ds: &mut [T],

@@ -94,6 +94,13 @@ pub struct AdamStep {
 
 impl AdamStep {
     /// The factors of step `t` (from 1), without weight decay.
+    ///
+    /// ```
+    /// use tiegrad_kernels::step::AdamStep;
+    /// let step = AdamStep::new(1e-3, 0.9, 0.999, 1e-8, 1);
+    /// assert!((step.bias_correction1 - 0.1).abs() < 1e-15);
+    /// assert_eq!(step.weight_decay, 0.0);
+    /// ```
     pub fn new(lr: f64, beta1: f64, beta2: f64, eps: f64, t: u64) -> Self {
         AdamStep {
             lr,

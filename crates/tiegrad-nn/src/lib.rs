@@ -46,6 +46,24 @@ pub use layer::{DynLayer, Layer};
 pub use layers::*;
 pub use sequential::Sequential;
 /// Makes a type a [`Module`]: see the [attributes](tiegrad_derive).
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+///
+/// #[derive(Module, Clone)]
+/// # #[module(crate = "tiegrad_nn")]
+/// #[module(kind = "Mlp")]
+/// struct Net {
+///     #[module(name = "in")]
+///     first: Linear,
+///     out: Linear,
+///     steps: usize, // plain data takes no part
+/// }
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let net = Net { first: Linear::new(&mut params, 4, 8, &mut rng), out: Linear::new(&mut params, 8, 1, &mut rng), steps: 3 };
+/// assert_eq!(net.named_parameters()[0].0, "in.weight");
+/// assert!(net.to_string().starts_with("Mlp(\n  (in): Linear("));
+/// ```
 pub use tiegrad_derive::Module;
 pub use tree::{
     At, Field, Module, ModuleExt, Name, NameError, ParamUse, Picture, Repr, Role, Summary,

@@ -68,9 +68,20 @@ fn print_tree_and_summary() {
 
 #[test]
 fn weights_start_as_in_nano_gpt() {
+    weights_start_with(Some(0.02), 0.02);
+}
+
+#[test]
+fn weights_start_as_wide_as_the_width_asks() {
+    weights_start_with(None, 0.02 * 6.0_f64.sqrt());
+}
+
+#[track_caller]
+fn weights_start_with(init_std: Option<f64>, std_of_weights: f64) {
     let mut params = Params::<f64>::new();
     let config = GptConfig {
         bias: true,
+        init_std,
         ..GptConfig::default()
     };
     let gpt = GPT::new(&mut params, &config, &mut rng()).unwrap();
@@ -84,9 +95,9 @@ fn weights_start_as_in_nano_gpt() {
         } else if name.contains("ln_") {
             (1.0, 0.0)
         } else if name.ends_with("c_proj.weight") {
-            (0.0, 0.02 / 8.0_f64.sqrt())
+            (0.0, std_of_weights / 8.0_f64.sqrt())
         } else {
-            (0.0, 0.02)
+            (0.0, std_of_weights)
         };
         // Four standard errors of the mean and of the standard deviation.
         assert!(

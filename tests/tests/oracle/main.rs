@@ -168,8 +168,7 @@ impl Worst {
         }
         for (i, (x, y)) in found.iter().zip(expected).enumerate() {
             let error = (x - y).abs() / (1.0 + y.abs());
-            // Not `error > TOLERANCE`, which a NaN passes.
-            if !(error <= TOLERANCE) {
+            if error.is_nan() || error > TOLERANCE {
                 return Err(format!("{what}[{i}] is {x:e}, PyTorch has {y:e}"));
             }
             self.0 = self.0.max(error);

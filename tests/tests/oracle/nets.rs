@@ -8,21 +8,23 @@ use crate::vectors::{Case, Tensor};
 #[derive(Module)]
 pub(crate) enum Net {
     /// One module twice: its clone is tied to it.
-    TiedMlp { net: Sequential },
+    Mlp {
+        net: (Linear, ReLU, Linear, ReLU, Linear, ReLU, Linear),
+    },
     /// One matrix twice, the second time transposed.
-    TiedAutoencoder {
+    Autoencoder {
         w: ParamId,
         be: ParamId,
         bd: ParamId,
     },
     /// The table of the embedding is the weight of the head.
-    TiedLm {
+    Lm {
         emb: Embedding,
         fc: Linear,
         head: Linear,
     },
     /// One cell at every step.
-    TiedRnn { ih: Linear, hh: Linear, out: Linear },
+    Rnn { ih: Linear, hh: Linear, out: Linear },
 }
 
 impl Net {
@@ -40,8 +42,8 @@ impl Net {
                 let first = linear(params, "net.0.weight", true)?;
                 let shared = linear(params, "net.2.weight", true)?;
                 let last = linear(params, "net.6.weight", true)?;
-                let net = sequential![first, ReLU, shared.clone(), ReLU, shared, ReLU, last];
-                Self::TiedMlp { net }
+                let net = (first, ReLU, shared.clone(), ReLU, shared, ReLU, last);
+                Self::Mlp { net }
             }
             "TiedAutoencoder" => {
                 let [hidden, width] = case.matrix("w")?;
@@ -49,7 +51,7 @@ impl Net {
                     let id = params.insert(&ArrayD::zeros(shape));
                     id.map_err(|e| e.to_string())
                 };
-                Self::TiedAutoencoder {
+                Self::Autoencoder {
                     w: zeros(&[hidden, width])?,
                     be: zeros(&[hidden])?,
                     bd: zeros(&[width])?,
@@ -60,9 +62,9 @@ impl Net {
                 let [tokens, width] = case.matrix("emb.weight")?;
                 let emb = Embedding::new(params, tokens, width, &mut rng);
                 let head = Linear::from_ids(params, emb.weight, None).map_err(said)?;
-                Self::TiedLm { emb, fc, head }
+                Self::Lm { emb, fc, head }
             }
-            "TiedRnn" => Self::TiedRnn {
+            "TiedRnn" => Self::Rnn {
                 ih: linear(params, "ih.weight", true)?,
                 hh: linear(params, "hh.weight", false)?,
                 out: linear(params, "out.weight", true)?,
@@ -86,22 +88,22 @@ impl Net {
         };
         let x = case.tensor("x")?;
         Ok(match self {
-            Self::TiedMlp { net } => {
+            Self::Mlp { net } => {
                 let y = values(case.tensor("y")?);
                 net.forward(values(x)).mse_loss(y)
             }
-            Self::TiedAutoencoder { w, be, bd } => {
+            Self::Autoencoder { w, be, bd } => {
                 let (encoder, decoder) = (Tied::plain(*w).var(g), Tied::transposed(*w).var(g));
                 let x = values(x);
                 let hidden = x.linear(encoder, Some(g.param(*be))).tanh();
                 hidden.linear(decoder, Some(g.param(*bd))).mse_loss(x)
             }
-            Self::TiedLm { emb, fc, head } => {
+            Self::Lm { emb, fc, head } => {
                 let y = indices(case.tensor("y")?)?;
                 let hidden = fc.forward(emb.forward(indices(x)?)).tanh();
                 head.forward(hidden).cross_entropy(y)
             }
-            Self::TiedRnn { ih, hh, out } => {
+            Self::Rnn { ih, hh, out } => {
                 let &[batch, steps, _] = &x.shape[..] else {
                     return Err(format!("x has the shape {:?}", x.shape));
                 };

@@ -19,6 +19,7 @@ pub(crate) fn gpt<T: Scalar>(tied: bool, params: &mut Params<T>) -> GPT {
         dropout: 0.0,
         bias: true,
         tied,
+        init_std: Some(0.02),
     };
     GPT::new(params, &config, &mut rng(1)).unwrap()
 }

@@ -1,7 +1,7 @@
 //! The properties of docs/architecture.md ("Invariants") that can share a process, each through the library's own interface.
 //!
-//! Elsewhere: what must not compile (`compile_fail`), no allocation in a step (`no_allocation`), the same bits for every number of threads (`threads`),
-//! no panic on bad input (`bad_input`).
+//! Elsewhere: what must not compile (`compile_fail`), no allocation in a step (`no_allocation`), the same bits for every number of threads
+//! (`threads`). They share a process because every test program compiles the engine's generic code anew.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,9 +9,11 @@
     reason = "also in the helpers of tests"
 )]
 
+mod bad_input;
 mod common;
 mod contributions;
 mod gradients;
+mod models;
 mod one_network;
 mod send_sync;
 mod ties;

@@ -8,7 +8,8 @@ use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{Scalar, Write};
 
 use crate::error::Problem;
-use crate::op::{ArgKind, ArgSpec, Backward, Dst, Forward, Op, Sample, View};
+use crate::op::{ArgKind, Backward, Dst, Forward, Op, View};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// softmax(q kᵀ / √d) v for every batch and head (Vaswani et al., arXiv:1706.03762), over any strides, so that q, k and v may be parts of one

@@ -6,7 +6,8 @@ use tiegrad_arena::Shape;
 use tiegrad_kernels::{DType, MAX_RANK, Scalar, elementwise, reduce};
 
 use crate::error::Problem;
-use crate::op::{ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// A differentiable function of two numbers; it makes an elementwise [`Op`] with NumPy's broadcasting.

@@ -6,7 +6,8 @@ use tiegrad_kernels::{MAX_RANK, Scalar, Write, elementwise};
 use super::view::axis_of;
 use crate::error::Problem;
 use crate::graph::Graph;
-use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{ArgKind, Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// Operands one after the other along an axis. The gradient of each is its part of dy.

@@ -5,7 +5,8 @@ use tiegrad_kernels::{Scalar, elementwise, reduce};
 
 use super::binary::broadcast_strides;
 use crate::error::Problem;
-use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{ArgKind, Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// A copy in row-major order. The tape inserts it where an op wants such an operand and a view is not.

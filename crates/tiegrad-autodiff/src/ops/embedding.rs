@@ -4,7 +4,8 @@ use tiegrad_arena::Shape;
 use tiegrad_kernels::{MAX_RANK, Scalar, gather};
 
 use crate::error::Problem;
-use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{ArgKind, Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// Rows of a table (V, C) by indices of any shape: the result has the indices' shape and C behind it. The gradient of a row is the sum over its

@@ -5,7 +5,8 @@ use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{MAX_RANK, Scalar, Write, reduce};
 
 use crate::error::Problem;
-use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{ArgKind, Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// y = x wᵀ + b, with x of shape (…, in), w of shape (out, in) and, if there is one, b of shape (out).

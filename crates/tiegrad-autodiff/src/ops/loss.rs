@@ -5,7 +5,8 @@ use tiegrad_kernels::{Scalar, elementwise, reduce, rows};
 
 use super::embedding::check_indices;
 use crate::error::Problem;
-use crate::op::{ArgKind, ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{ArgKind, Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// The mean over all positions of `-ln softmax(logits)[target]`; logits (…, C), targets (…).

@@ -6,7 +6,8 @@ use tiegrad_kernels::{MAX_RANK, Scalar, Write};
 
 use super::binary::broadcast;
 use crate::error::Problem;
-use crate::op::{ArgKind, ArgSpec, Backward, Dst, Forward, Op, Sample, View};
+use crate::op::{ArgKind, Backward, Dst, Forward, Op, View};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// a · b over the last two dimensions; dimensions before them are a batch and broadcast. Both operands and both gradients go through strides, so

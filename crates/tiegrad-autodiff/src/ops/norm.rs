@@ -4,7 +4,8 @@ use tiegrad_arena::Shape;
 use tiegrad_kernels::{Scalar, rows};
 
 use crate::error::Problem;
-use crate::op::{ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// (x - mean) / √(variance + eps) · weight + bias over the last dimensions (Ba, Kiros & Hinton, arXiv:1607.06450). The variance is the biased one.

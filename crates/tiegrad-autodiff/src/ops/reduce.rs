@@ -5,7 +5,8 @@ use tiegrad_kernels::{MAX_RANK, Scalar, Write, elementwise, reduce};
 
 use super::view::axis_of;
 use crate::error::Problem;
-use crate::op::{ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// Which axes a reduction runs over, as bits (axis 0 is bit 0), and whether they stay as dimensions of size 1.

@@ -5,7 +5,8 @@ use tiegrad_kernels::{Scalar, rows};
 
 use super::view::axis_of;
 use crate::error::Problem;
-use crate::op::{ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 fn last(shape: &Shape) -> usize {

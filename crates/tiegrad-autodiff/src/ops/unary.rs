@@ -4,7 +4,8 @@ use tiegrad_arena::Shape;
 use tiegrad_kernels::{Scalar, elementwise};
 
 use crate::error::Problem;
-use crate::op::{ArgSpec, Backward, Forward, Op, Sample};
+use crate::op::{Backward, Forward, Op};
+use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
 /// A differentiable function of one number; it makes an elementwise [`Op`].

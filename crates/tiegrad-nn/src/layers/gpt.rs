@@ -41,6 +41,26 @@ pub struct GptConfig {
     pub bias: bool,
     /// Whether the output projection is the input embedding.
     pub tied: bool,
+    /// The standard deviation of the initial weights; see [`GptConfig::std`]. nanoGPT has 0.02 at every width.
+    pub init_std: Option<f64>,
+}
+
+impl GptConfig {
+    /// The standard deviation of the initial weights: `init_std`, or else GPT-2's 0.02 at the width that it was chosen for, 768, carried over
+    /// to this width: `0.02 · √(768 / n_embd)`, so that a layer's output has the same variance at every width. Narrow models learn much
+    /// faster from it than from 0.02.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    /// let wide = GptConfig { n_embd: 768, ..GptConfig::default() };
+    /// assert_eq!(wide.std(), 0.02);
+    /// let as_nano_gpt = GptConfig { init_std: Some(0.02), ..GptConfig::default() };
+    /// assert_eq!(as_nano_gpt.std(), 0.02);
+    /// ```
+    pub fn std(&self) -> f64 {
+        let carried = 0.02 * (768.0 / self.n_embd.max(1) as f64).sqrt();
+        self.init_std.unwrap_or(carried)
+    }
 }
 
 impl Default for GptConfig {
@@ -54,11 +74,12 @@ impl Default for GptConfig {
             dropout: 0.0,
             bias: false,
             tied: true,
+            init_std: None,
         }
     }
 }
 
-/// A language model in the manner of GPT-2, with nanoGPT's names and initialization: token and position embeddings, [`Block`]s, a last normalization,
+/// A language model in the manner of GPT-2, with nanoGPT's names: token and position embeddings, [`Block`]s, a last normalization,
 /// and a projection to logits, which is tied to the token embedding unless the configuration says otherwise.
 ///
 /// ```
@@ -74,7 +95,7 @@ impl Default for GptConfig {
 /// let idx = g.indices((&[1_u32, 2, 3, 4, 5, 6][..], [2, 3]));
 /// let targets = g.indices((&[2_u32, 3, 4, 5, 6, 7][..], [2, 3]));
 /// let loss = gpt.loss(idx, targets).backward()?;
-/// assert!((loss - 65.0_f32.ln()).abs() < 0.2);
+/// assert!((loss - 65.0_f32.ln()).abs() < 0.5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Module, Clone, Debug, PartialEq)]
@@ -95,7 +116,8 @@ pub struct GPT {
 }
 
 impl GPT {
-    /// Weights from N(0, 0.02²), those of the projections into the residual stream from N(0, 0.02² / (2 n_layer)), biases 0, gains 1.
+    /// Weights from N(0, σ²) with σ = [`config.std()`](GptConfig::std), those of the projections into the residual stream from N(0, σ² / (2 n_layer)) as
+    /// in GPT-2, biases 0, gains 1.
     ///
     /// # Errors
     /// [`InitError`]: heads that do not divide the width; sizes too large; a full arena.
@@ -123,10 +145,12 @@ impl GPT {
             dropout,
             bias,
             tied,
+            init_std: _,
         } = config;
         check_heads(n_embd, n_head)?;
-        let weights = init::normal(0.0, 0.02);
-        let residual = init::normal(0.0, 0.02 / (2.0 * n_layer.max(1) as f64).sqrt());
+        let std = config.std();
+        let weights = init::normal(0.0, std);
+        let residual = init::normal(0.0, std / (2.0 * n_layer.max(1) as f64).sqrt());
 
         let wte = Embedding::with_init(params, vocab_size, n_embd, weights, rng)?;
         let wpe = Embedding::with_init(params, block_size, n_embd, weights, rng)?;

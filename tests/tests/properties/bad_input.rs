@@ -314,8 +314,8 @@ fn no_op_panics_whatever_number_of_operands_it_is_given() {
         let mut tape = Tape::new();
         let g = tape.record(&mut params);
         let var = |spec: &ArgSpec| match spec {
-            ArgSpec::Values { shape, .. } => g.leaf(&ArrayD::from_elem(&shape[..], 0.5)),
-            ArgSpec::Indices { shape, .. } => g.indices(&ArrayD::<u32>::zeros(&shape[..])),
+            ArgSpec::Values { shape, .. } => g.leaf(ArrayD::from_elem(&shape[..], 0.5)),
+            ArgSpec::Indices { shape, .. } => g.indices(ArrayD::<u32>::zeros(&shape[..])),
         };
         let vars: Vec<_> = specs.iter().map(var).collect();
         let result = g.apply(op, &vars).sum().backward();
@@ -354,7 +354,7 @@ fn no_op_panics_whatever_it_is_given() {
         let mut var = || {
             let (kind, x) = draw(g);
             match kind {
-                0 => g.indices(&x.mapv(|x| if x.is_nan() { 0 } else { x.abs() as u32 })),
+                0 => g.indices(x.mapv(|x| if x.is_nan() { 0 } else { x.abs() as u32 })),
                 1 => g.param(gone),
                 2 if x.ndim() >= 2 => g.leaf(&x).t(),
                 3 if x.ndim() >= 1 => g.leaf(&x).transpose(0, -1),
