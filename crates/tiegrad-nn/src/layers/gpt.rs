@@ -189,7 +189,7 @@ impl GPT {
     /// let mut tape = Tape::new();
     /// let g = tape.eval(&params);
     /// let (idx, targets) = (g.indices((&[1_u32, 2, 3][..], [1, 3])), g.indices((&[2_u32, 3, 4][..], [1, 3])));
-    /// assert!((gpt.loss(idx, targets).item()? - 65.0_f32.ln()).abs() < 0.2); // it knows nothing yet
+    /// assert!((gpt.loss(idx, targets).item()? - 65.0_f32.ln()).abs() < 0.5); // it knows nothing yet
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
