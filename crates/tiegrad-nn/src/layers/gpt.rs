@@ -184,12 +184,12 @@ impl GPT {
     /// ```
     /// use tiegrad_nn::prelude::*;
     /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-    /// # let config = GptConfig { n_layer: 1, n_head: 2, n_embd: 8, block_size: 16, ..GptConfig::default() };
+    /// # let config = GptConfig { n_layer: 1, n_head: 2, n_embd: 8, block_size: 16, init_std: Some(0.02), ..GptConfig::default() };
     /// let gpt = GPT::new(&mut params, &config, &mut rng)?;
     /// let mut tape = Tape::new();
     /// let g = tape.eval(&params);
     /// let (idx, targets) = (g.indices((&[1_u32, 2, 3][..], [1, 3])), g.indices((&[2_u32, 3, 4][..], [1, 3])));
-    /// assert!((gpt.loss(idx, targets).item()? - 65.0_f32.ln()).abs() < 0.5); // it knows nothing yet
+    /// assert!((gpt.loss(idx, targets).item()? - 65.0_f32.ln()).abs() < 0.2); // it knows nothing yet
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
