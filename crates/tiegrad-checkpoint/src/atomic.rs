@@ -1,7 +1,7 @@
 //! Files that are replaced whole or not at all.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -65,9 +65,11 @@ impl Temp {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 other => other?,
             };
-            // Where files cannot be locked, nothing is swept either.
-            let _ = file.try_lock();
-            // Swept by another process between its creation and its locking? Now that it is locked, it will not be.
+            // Locked by another: a sweep that found it between its creation and its locking, and is about to remove it.
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                continue;
+            }
+            // Where files cannot be locked at all, nothing is swept either. Swept already? Now that it is locked, it will not be.
             if path.exists() {
                 return Ok(Self {
                     file,
