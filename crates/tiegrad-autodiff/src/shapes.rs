@@ -244,15 +244,13 @@ impl<'t, T: Scalar> Graph<'t, T> {
             Err(problem) => return core.poison(op.name(), problem, args, location),
         };
         if let Some(watch) = self.watch() {
-            let mut params = Vec::new();
-            for arg in args {
-                match arg.kind {
-                    Kind::Shape {
-                        param: Some(param), ..
-                    } => params.push(param),
-                    _ => {}
-                }
-            }
+            let params: Vec<_> = args
+                .iter()
+                .filter_map(|arg| match arg.kind {
+                    Kind::Shape { param, .. } => param,
+                    _ => None,
+                })
+                .collect();
             watch.op(&Applied {
                 name: op.name(),
                 out: &out,
@@ -286,7 +284,8 @@ impl<'t, T: Scalar> Var<'t, T> {
         matches!(self.node().kind, Kind::Shape { .. })
     }
 
-    /// Computes `f(self)`; in a shape-only pass, tells its watcher that this happens in `part`.
+    /// Computes `f(self)`; in a shape-only pass, tells its watcher that this happens in `part`. A layer made of others says so in its
+    /// `forward` if its summary should show what it gives out.
     ///
     /// ```
     /// use std::cell::RefCell;
@@ -312,21 +311,60 @@ impl<'t, T: Scalar> Var<'t, T> {
         part: impl FnOnce() -> Part,
         f: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
     ) -> Var<'t, T> {
-        match self
-            .is_placeholder()
-            .then(|| self.graph().watch())
-            .flatten()
-        {
-            None => f(self),
-            Some(watch) => {
-                watch.enter(part());
-                let y = f(self);
-                watch.leave(match y.node().kind {
-                    Kind::Poison(_) => None,
-                    _ => Some(y.shape()),
-                });
-                y
-            }
+        self.enter(part);
+        f(self).leave(self)
+    }
+
+    /// The first half of [`within`](Var::within), for code that a closure would hide the caller's line from.
+    ///
+    /// ```
+    /// # use tiegrad_autodiff::Part;
+    /// # let params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// let x = tape.shapes(&params, &()).placeholder([2, 3]);
+    /// x.enter(|| Part::Child(0));
+    /// let y = x.relu().leave(x);
+    /// assert_eq!(y.shape(), x.shape());
+    /// ```
+    #[inline]
+    pub fn enter(self, part: impl FnOnce() -> Part) {
+        if self.is_placeholder() {
+            self.tell_entered(part());
+        }
+    }
+
+    /// The second half: leaves the part that `input` [entered](Var::enter), with this result.
+    ///
+    /// ```
+    /// # use tiegrad_autodiff::Part;
+    /// # let params = tiegrad_arena::Params::<f32>::new(); let mut tape = tiegrad_autodiff::Tape::new();
+    /// let g = tape.eval(&params);
+    /// let x = g.input(&[-1.0]);
+    /// x.enter(|| Part::Child(0)); // not a shape-only pass: nobody is told
+    /// assert_eq!(x.relu().leave(x).item()?, 0.0);
+    /// # Ok::<(), tiegrad_autodiff::Error>(())
+    /// ```
+    #[inline]
+    pub fn leave(self, input: Var<'t, T>) -> Var<'t, T> {
+        if input.is_placeholder() {
+            self.tell_left(input);
+        }
+        self
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_entered(self, part: Part) {
+        if let Some(watch) = self.graph().watch() {
+            watch.enter(part);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_left(self, input: Var<'t, T>) {
+        if let Some(watch) = input.graph().watch() {
+            let poisoned = matches!(self.node().kind, Kind::Poison(_));
+            watch.leave((!poisoned).then_some(self.shape()));
         }
     }
 }

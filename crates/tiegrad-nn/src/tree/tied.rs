@@ -92,7 +92,7 @@ impl Field for Tied {
             name,
             ParamUse {
                 transposed: self.transposed,
-                ..ParamUse::new(name, self.id)
+                ..ParamUse::of_field(name, &self.id)
             },
         );
     }
