@@ -42,6 +42,7 @@ pub mod layers;
 mod sequential;
 mod tree;
 
+pub use init::InitExt;
 pub use layer::{DynLayer, Layer};
 pub use layers::*;
 pub use sequential::Sequential;
@@ -73,6 +74,7 @@ pub use tree::{
 /// What a program that uses this crate wants in scope.
 pub mod prelude {
     pub use crate::init;
+    pub use crate::init::{InitExt, Initializer};
     pub use crate::layers::*;
     pub use crate::{DynLayer, Layer, Module, ModuleExt, NameError, Sequential, Tied, sequential};
     pub use tiegrad_arena::{ParamId, Params, Selection, Shape};
