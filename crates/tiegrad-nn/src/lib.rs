@@ -39,11 +39,13 @@
 pub mod init;
 mod layer;
 pub mod layers;
+mod select;
 mod sequential;
 mod tree;
 
 pub use layer::{DynLayer, Layer};
 pub use layers::*;
+pub use select::Select;
 pub use sequential::Sequential;
 /// Makes a type a [`Module`]: see the [attributes](tiegrad_derive).
 ///
@@ -74,8 +76,10 @@ pub use tree::{
 pub mod prelude {
     pub use crate::init;
     pub use crate::layers::*;
-    pub use crate::{DynLayer, Layer, Module, ModuleExt, NameError, Sequential, Tied, sequential};
-    pub use tiegrad_arena::{ParamId, Params, Selection, Shape};
+    pub use crate::{
+        DynLayer, Layer, Module, ModuleExt, NameError, Select, Sequential, Tied, sequential,
+    };
+    pub use tiegrad_arena::{ParamId, ParamInfo, Params, Selection, Shape};
     pub use tiegrad_autodiff::{Graph, Tape, Var};
     pub use tiegrad_kernels::{Dual, Scalar};
 }
