@@ -254,6 +254,37 @@ fn any_path_of_a_tied_parameter_selects_and_excludes_it() {
 }
 
 #[test]
+fn a_selection_remembers_the_path_it_was_chosen_by() {
+    let mut params = Params::new();
+    let net = net(&mut params);
+    let path = |select: Select<'_>| {
+        let selection = net.select(&params, select).unwrap();
+        selection.path(net.wte.weight).map(str::to_owned)
+    };
+    let canonical = Some("wte.weight".to_owned());
+    let alias = Some("lm_head.weight".to_owned());
+    assert_eq!(path("**.weight".into()), canonical);
+    assert_eq!(path(Select::all()), canonical);
+    assert_eq!(path("lm_head".into()), alias);
+    assert_eq!(path(["fc1", "type:TiedLinear"].into()), alias);
+    // A name says more than a module around the parameter.
+    assert_eq!(path(["wte", "lm_head.*"].into()), alias);
+    assert_eq!(path("fc1".into()), None);
+    let lm_head = net.select(&params, "lm_head").unwrap();
+    let all = net.select(&params, Select::all()).unwrap();
+    assert_eq!(lm_head.union(&all).path(net.wte.weight), alias.as_deref());
+    assert_eq!(all.difference(&lm_head).path(net.wte.weight), None);
+    assert_eq!(
+        all.intersection(&lm_head).path(net.wte.weight),
+        canonical.as_deref()
+    );
+    assert_eq!(
+        all.intersection(&lm_head),
+        Selection::from_ids([net.wte.weight])
+    );
+}
+
+#[test]
 fn names_are_taken_as_they_are_printed() {
     let mut params = Params::<f32>::new();
     let names = [

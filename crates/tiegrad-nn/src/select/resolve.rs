@@ -39,14 +39,14 @@ impl Resolved {
         let ids = self.pairs().map(|(each, chosen)| {
             let path = &self.uses.get(chosen.by).unwrap_or(each).path;
             match params.info(each.id) {
-                Ok(_) => Ok(each.id),
+                Ok(_) => Ok((&**path, each.id)),
                 Err(source) => Err(NameError::NotInArena {
                     path: path.clone(),
                     source,
                 }),
             }
         });
-        ids.collect()
+        Ok(Selection::from_named(ids.collect::<Result<Vec<_>, _>>()?))
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&Use, Chosen)> {
