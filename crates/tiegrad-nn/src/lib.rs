@@ -39,12 +39,14 @@
 pub mod init;
 mod layer;
 pub mod layers;
+mod select;
 mod sequential;
 mod tree;
 
 pub use init::InitExt;
 pub use layer::{DynLayer, Layer};
 pub use layers::*;
+pub use select::Select;
 pub use sequential::Sequential;
 /// Makes a type a [`Module`]: see the [attributes](tiegrad_derive).
 ///
@@ -76,8 +78,10 @@ pub mod prelude {
     pub use crate::init;
     pub use crate::init::{InitExt, Initializer};
     pub use crate::layers::*;
-    pub use crate::{DynLayer, Layer, Module, ModuleExt, NameError, Sequential, Tied, sequential};
-    pub use tiegrad_arena::{ParamId, Params, Selection, Shape};
+    pub use crate::{
+        DynLayer, Layer, Module, ModuleExt, NameError, Select, Sequential, Tied, sequential,
+    };
+    pub use tiegrad_arena::{ParamId, ParamInfo, Params, Selection, Shape};
     pub use tiegrad_autodiff::{Graph, Tape, Var};
     pub use tiegrad_kernels::{Dual, Scalar};
 }

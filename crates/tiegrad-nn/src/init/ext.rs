@@ -5,6 +5,7 @@ use tiegrad_kernels::Scalar;
 
 use super::plan::{Before, Entry, run};
 use super::{InitError, Initializer, Source};
+use crate::select::Select;
 use crate::tree::ModuleExt;
 
 /// What every [`Module`](crate::Module) can do to give its parameters their first values.
@@ -56,10 +57,17 @@ pub trait InitExt: ModuleExt {
         initializer: impl Initializer,
         rng: impl Source,
     ) -> Result<(), InitError> {
-        one(self, params, None, initializer, Before::Refuse, rng)
+        one(
+            self,
+            params,
+            Select::all(),
+            initializer,
+            Before::Refuse,
+            rng,
+        )
     }
 
-    /// [`init`](InitExt::init) of what is selected (see [`select`](ModuleExt::select)). What selects a parameter itself, not merely a module
+    /// [`init`](InitExt::init) of what is selected (see [`Select`]). What selects a parameter itself, not merely a module
     /// around it, names it: then biases and gains get the initializer's values too.
     ///
     /// ```
@@ -76,14 +84,14 @@ pub trait InitExt: ModuleExt {
     /// # Errors
     /// [`InitError`]: a selection that is empty, besides those of [`init`](InitExt::init).
     #[track_caller]
-    fn init_at<T: Scalar>(
+    fn init_at<'s, T: Scalar>(
         &self,
         params: &mut Params<T>,
-        select: &str,
+        select: impl Into<Select<'s>>,
         initializer: impl Initializer,
         rng: impl Source,
     ) -> Result<(), InitError> {
-        one(self, params, Some(select), initializer, Before::Refuse, rng)
+        one(self, params, select, initializer, Before::Refuse, rng)
     }
 
     /// [`init`](InitExt::init), whatever was initialized before (Gluon's `force_reinit`).
@@ -108,7 +116,7 @@ pub trait InitExt: ModuleExt {
         initializer: impl Initializer,
         rng: impl Source,
     ) -> Result<(), InitError> {
-        one(self, params, None, initializer, Before::Force, rng)
+        one(self, params, Select::all(), initializer, Before::Force, rng)
     }
 
     /// [`init_at`](InitExt::init_at), whatever was initialized before.
@@ -126,14 +134,14 @@ pub trait InitExt: ModuleExt {
     /// # Errors
     /// A selection that is empty, besides those of [`reinit`](InitExt::reinit).
     #[track_caller]
-    fn reinit_at<T: Scalar>(
+    fn reinit_at<'s, T: Scalar>(
         &self,
         params: &mut Params<T>,
-        select: &str,
+        select: impl Into<Select<'s>>,
         initializer: impl Initializer,
         rng: impl Source,
     ) -> Result<(), InitError> {
-        one(self, params, Some(select), initializer, Before::Force, rng)
+        one(self, params, select, initializer, Before::Force, rng)
     }
 
     /// [`init`](InitExt::init) of what has not been initialized on purpose yet (Gluon's `initialize` without force).
@@ -159,7 +167,7 @@ pub trait InitExt: ModuleExt {
         initializer: impl Initializer,
         rng: impl Source,
     ) -> Result<(), InitError> {
-        one(self, params, None, initializer, Before::Keep, rng)
+        one(self, params, Select::all(), initializer, Before::Keep, rng)
     }
 
     /// [`init_at`](InitExt::init_at) of what has not been initialized on purpose yet.
@@ -178,17 +186,17 @@ pub trait InitExt: ModuleExt {
     /// # Errors
     /// A selection that is empty, besides those of [`reinit`](InitExt::reinit).
     #[track_caller]
-    fn init_rest_at<T: Scalar>(
+    fn init_rest_at<'s, T: Scalar>(
         &self,
         params: &mut Params<T>,
-        select: &str,
+        select: impl Into<Select<'s>>,
         initializer: impl Initializer,
         rng: impl Source,
     ) -> Result<(), InitError> {
-        one(self, params, Some(select), initializer, Before::Keep, rng)
+        one(self, params, select, initializer, Before::Keep, rng)
     }
 
-    /// Several initializers in one call, each for what it selects: a use falls to the first that selects it (Gluon's `Mixed`), and what none selects stays as it is.
+    /// Several initializers in one call, each for what it selects: a parameter falls to the first that selects it (Gluon's `Mixed`), and what none selects stays as it is.
     /// All or nothing, as every call here.
     ///
     /// ```
@@ -207,17 +215,18 @@ pub trait InitExt: ModuleExt {
     /// ```
     ///
     /// # Errors
-    /// Those of [`init_at`](InitExt::init_at); [`InitError::Conflict`] where two paths of a tie fall to different initializers.
+    /// Those of [`init_at`](InitExt::init_at); [`InitError::Conflict`] where different initializers select a tied parameter by different paths.
     #[track_caller]
     fn init_each<'s, 'i, T: Scalar>(
         &self,
         params: &mut Params<T>,
-        each: impl IntoIterator<Item = (&'s str, Box<dyn Initializer + 'i>)>,
+        each: impl IntoIterator<Item = (impl Into<Select<'s>>, Box<dyn Initializer + 'i>)>,
         mut rng: impl Source,
     ) -> Result<(), InitError> {
-        let mut each: Vec<_> = each.into_iter().collect();
+        let each = each.into_iter().map(|(select, by)| (select.into(), by));
+        let mut each: Vec<(Select<'s>, _)> = each.collect();
         let entries = each.iter_mut().map(|(select, initializer)| Entry {
-            pattern: Some((*select).to_owned()),
+            select: select.clone(),
             initializer,
         });
         let entries = entries.collect();
@@ -228,16 +237,16 @@ pub trait InitExt: ModuleExt {
 impl<M: ModuleExt + ?Sized> InitExt for M {}
 
 #[track_caller]
-fn one<T: Scalar>(
+fn one<'s, T: Scalar>(
     root: &(impl ModuleExt + ?Sized),
     params: &mut Params<T>,
-    select: Option<&str>,
+    select: impl Into<Select<'s>>,
     mut initializer: impl Initializer,
     before: Before,
     mut rng: impl Source,
 ) -> Result<(), InitError> {
     let entry = Entry {
-        pattern: select.map(str::to_owned),
+        select: select.into(),
         initializer: &mut initializer,
     };
     run(root.as_module(), params, vec![entry], before, &mut rng)

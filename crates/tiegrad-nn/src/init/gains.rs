@@ -83,7 +83,7 @@ pub fn calculate_gain(nonlinearity: &str, param: Option<f64>) -> Result<f64, Ini
         }
         (Some((_, known)), _) => Ok(known.gain()),
         (None, _) => {
-            let near = near(nonlinearity, NAMES.map(|(name, _)| name.to_owned()));
+            let near = near(nonlinearity, NAMES.map(|(name, _)| name));
             let near = match near.is_empty() {
                 true => NAMES.map(|(name, _)| name).join(", "),
                 false => format!("{near:?}"),

@@ -89,10 +89,7 @@ fn suggestions(name: &str) -> Vec<String> {
     let mut known: Vec<&str> = names().map(|(_, name)| name).collect();
     known.sort_unstable();
     known.dedup();
-    near(
-        name.trim_end_matches('_'),
-        known.into_iter().map(str::to_owned),
-    )
+    near(name.trim_end_matches('_'), known)
 }
 
 /// An initializer under the names of a system.

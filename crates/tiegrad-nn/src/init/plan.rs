@@ -6,8 +6,8 @@ use tiegrad_kernels::Scalar;
 
 use super::target::fans;
 use super::{InitError, Initializer, Source, Target, constant};
-use crate::tree::{At, Module, ModuleExt, Name, NameError, ParamUse, Role, Use, Walker};
-use crate::tree::{Selected, select_uses, walk};
+use crate::select::{Select, Selected, resolve};
+use crate::tree::{At, Module, Name, ParamUse, Role, Use, Walker, walk};
 
 /// What to do about parameters that have been initialized before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(crate) enum Before {
     Keep,
 }
 
-/// An initializer, and what it is for: a pattern, or everything.
+/// An initializer, and what it is for.
 pub(crate) struct Entry<'e> {
-    pub(crate) pattern: Option<String>,
+    pub(crate) select: Select<'e>,
     pub(crate) initializer: &'e mut dyn Initializer,
 }
 
@@ -40,8 +40,8 @@ struct Task {
     id: ParamId,
     /// Its canonical use.
     canonical: usize,
-    /// The first of its uses that was selected.
-    through: usize,
+    /// The use by which it was selected.
+    by: usize,
     deed: Deed,
 }
 
@@ -54,8 +54,7 @@ pub(crate) fn run<T: Scalar>(
     before: Before,
     source: &mut dyn Source,
 ) -> Result<(), InitError> {
-    let uses = root.all_uses();
-    let tasks = plan(&uses, params, &entries, before)?;
+    let Plan { uses, tasks } = plan(root, params, &entries, before)?;
     let owners = owners(root);
 
     let mut drawn: Vec<T> = Vec::new();
@@ -97,148 +96,102 @@ pub(crate) fn run<T: Scalar>(
         to.copy_from_slice(values);
         rest = behind;
         let by = says(&entries, task.deed);
-        params.mark_initialized(task.id, &uses[task.through].path, &by)?;
+        params.mark_initialized(task.id, &uses[task.by].path, &by)?;
     }
     Ok(())
 }
 
+/// What is to be done.
+struct Plan {
+    uses: Vec<Use>,
+    tasks: Vec<Task>,
+}
+
 /// Every parameter that is to be initialized, in tree order; or why it may not be.
 fn plan<T: Scalar>(
-    uses: &[Use],
+    root: &dyn Module,
     params: &Params<T>,
     entries: &[Entry<'_>],
     before: Before,
-) -> Result<Vec<Task>, InitError> {
-    let chosen = choose(uses, entries)?;
-    // Of each canonical use, all uses of the same parameter, in order.
-    let mut same: Vec<Vec<usize>> = vec![Vec::new(); uses.len()];
-    for (at, each) in uses.iter().enumerate() {
-        same[each.alias_of.unwrap_or(at)].push(at);
+) -> Result<Plan, InitError> {
+    let mut uses: Vec<Use> = Vec::new();
+    // Of each parameter, at the position of its first use: what happens to it, and the use by which it was selected.
+    let mut deeds: Vec<Option<(Deed, usize)>> = Vec::new();
+    for (entry, Entry { select, .. }) in entries.iter().enumerate() {
+        let resolved = resolve(root, params, select)?;
+        deeds.resize(resolved.uses.len(), None);
+        for (at, chosen) in resolved.parameters().enumerate() {
+            let Some((how, by)) = chosen else { continue };
+            let covered = |role| entries[entry].initializer.covers(role);
+            let deed = match (how, resolved.uses[at].role) {
+                (Selected::Itself, _) => Deed::Fill(entry),
+                (Selected::Around, role) if covered(role) => Deed::Fill(entry),
+                (Selected::Around, Role::Bias) => Deed::Become(0.0),
+                (Selected::Around, Role::Gain) => Deed::Become(1.0),
+                (Selected::Around, Role::Weight) => continue,
+            };
+            match deeds[at] {
+                None => deeds[at] = Some((deed, by)),
+                // The first that selects a parameter has it; but through another path the user has asked for two things.
+                Some((first, other)) if other != by && !alike(entries, first, deed) => {
+                    return Err(InitError::Conflict {
+                        path: resolved.uses[by].path.clone(),
+                        by: says(entries, deed),
+                        other_path: resolved.uses[other].path.clone(),
+                        other_by: says(entries, first),
+                        at: None,
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        uses = resolved.uses;
     }
+
     let mut tasks = Vec::new();
-    for (canonical, same) in same.iter().enumerate() {
-        let selected: Vec<usize> = (same.iter().copied())
-            .filter(|&at| chosen[at].is_some())
-            .collect();
-        let Some(&through) = selected.first() else {
+    for (canonical, planned) in deeds.into_iter().enumerate() {
+        let (Some((deed, by)), each) = (planned, &uses[canonical]) else {
             continue;
         };
-        let each = &uses[canonical];
         let mark = (params.initialized(each.id)).map_err(|source| InitError::Arena {
             path: each.path.clone(),
             source,
         })?;
-        let Some(deed) = deed(uses, entries, &chosen, &selected, each.role)? else {
-            continue;
-        };
         match (mark, before) {
             (Some(_), Before::Keep) => continue,
             (Some(mark), Before::Refuse) => {
-                done_already(uses, same, &selected, mark, entries, deed)?;
+                done_already(&uses, canonical, by, mark, entries, deed)?;
                 continue;
             }
-            (None, _) | (_, Before::Force) => {}
-        }
-        tasks.push(Task {
-            id: each.id,
-            canonical,
-            through,
-            deed,
-        });
-    }
-    Ok(tasks)
-}
-
-/// Which entry each use falls to, and how it was selected: the first that selects it.
-fn choose(
-    uses: &[Use],
-    entries: &[Entry<'_>],
-) -> Result<Vec<Option<(usize, Selected)>>, InitError> {
-    let mut chosen = vec![None; uses.len()];
-    for (entry, Entry { pattern, .. }) in entries.iter().enumerate() {
-        let Some(pattern) = pattern else {
-            (chosen.iter_mut()).for_each(|one| *one = one.or(Some((entry, Selected::Around))));
-            continue;
-        };
-        let selected = select_uses(pattern, uses);
-        if selected.is_empty() {
-            return Err(NameError::nothing(pattern, uses.to_vec()).into());
-        }
-        let mut all = uses.iter().enumerate();
-        for (each, how) in selected {
-            // Both are in the order of the tree.
-            if let Some((at, _)) = all.find(|(_, other)| std::ptr::eq(*other, each)) {
-                chosen[at] = chosen[at].or(Some((entry, how)));
-            }
+            (None, _) | (_, Before::Force) => tasks.push(Task {
+                id: each.id,
+                canonical,
+                by,
+                deed,
+            }),
         }
     }
-    Ok(chosen)
-}
-
-/// What is to happen to a parameter that was selected through these uses.
-fn deed(
-    uses: &[Use],
-    entries: &[Entry<'_>],
-    chosen: &[Option<(usize, Selected)>],
-    selected: &[usize],
-    role: Role,
-) -> Result<Option<Deed>, InitError> {
-    let mut first: Option<(usize, Option<Deed>)> = None;
-    for &at in selected {
-        let Some((entry, mut how)) = chosen[at] else {
-            continue;
-        };
-        // One path that names the parameter itself is enough, whichever of its paths it is.
-        for &other in selected {
-            how = match chosen[other] {
-                Some((same, other)) if same == entry => how.max(other),
-                _ => how,
-            };
-        }
-        let deed = match (how, role) {
-            (Selected::Itself, _) => Some(Deed::Fill(entry)),
-            (_, role) if entries[entry].initializer.covers(role) => Some(Deed::Fill(entry)),
-            (_, Role::Bias) => Some(Deed::Become(0.0)),
-            (_, Role::Gain) => Some(Deed::Become(1.0)),
-            (_, Role::Weight) => None,
-        };
-        match (first, deed) {
-            (None, deed) => first = Some((at, deed)),
-            (Some((_, None)), Some(_)) => first = Some((at, deed)),
-            (Some((_, Some(_))), None) | (Some((_, None)), None) => {}
-            (Some((other, Some(earlier))), Some(deed)) => {
-                if earlier != deed && !alike(entries, earlier, deed) {
-                    return Err(InitError::Conflict {
-                        path: uses[at].path.clone(),
-                        by: says(entries, deed),
-                        other_path: uses[other].path.clone(),
-                        other_by: says(entries, earlier),
-                        at: None,
-                    });
-                }
-            }
-        }
-    }
-    Ok(first.and_then(|(_, deed)| deed))
+    Ok(Plan { uses, tasks })
 }
 
 /// Whether what is to be done to a marked parameter has been done: the same, through another path of a tie. All else is an error.
 fn done_already(
     uses: &[Use],
-    same: &[usize],
-    selected: &[usize],
+    canonical: usize,
+    by: usize,
     mark: &Initialized,
     entries: &[Entry<'_>],
     deed: Deed,
 ) -> Result<(), InitError> {
-    let leads = |at: &usize| uses[*at].path == mark.path;
-    let (path, by) = (uses[selected[0]].path.clone(), says(entries, deed));
+    let (path, now) = (uses[by].path.clone(), says(entries, deed));
+    let mut paths = (uses.iter().enumerate())
+        .filter(|(at, each)| each.alias_of.unwrap_or(*at) == canonical)
+        .map(|(_, each)| &each.path);
     // A mark whose path is none of this tree's was set in a part of it, or in another tree: nothing is known of a tie then.
-    let through_another = !selected.iter().any(leads) && same.iter().any(leads);
-    if !through_another {
+    if mark.path == path || !paths.any(|path| *path == mark.path) {
         return Err(InitError::AlreadyInitialized {
             path,
-            by,
+            by: now,
             earlier: Box::new(mark.clone()),
         });
     }
@@ -247,7 +200,7 @@ fn done_already(
     }
     Err(InitError::Conflict {
         path,
-        by,
+        by: now,
         other_path: mark.path.clone(),
         other_by: mark.by.clone(),
         at: Some(mark.at),
