@@ -21,7 +21,7 @@ use crate::slot::ParamInfo;
 /// assert!(error.to_string().contains("was removed: it had the shape [2, 3]"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArenaError {
     /// The parameter was in this arena once and has been removed.

@@ -76,6 +76,7 @@ impl<T: Scalar> Values<T> {
             Some(slot) => {
                 slot.past.bury(slot.info);
                 (slot.id, slot.offset, slot.info) = (Some(id), offset, info);
+                slot.initialized = None;
                 self.free.pop();
             }
             None => self.slots.push(Slot {
@@ -83,6 +84,7 @@ impl<T: Scalar> Values<T> {
                 offset,
                 info,
                 past: Past::default(),
+                initialized: None,
             }),
         }
         self.live += 1;

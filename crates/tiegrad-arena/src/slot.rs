@@ -2,8 +2,10 @@
 
 use std::ops::{Deref, Range};
 use std::panic::Location;
+use std::sync::Arc;
 
 use crate::id::ParamId;
+use crate::mark::Initialized;
 use crate::shape::Shape;
 use crate::stale::Past;
 
@@ -57,6 +59,8 @@ pub struct Slot {
     pub offset: usize,
     pub(crate) info: ParamInfo,
     pub(crate) past: Past,
+    /// Shared by the copies of an arena.
+    pub(crate) initialized: Option<Arc<Initialized>>,
 }
 
 impl Slot {

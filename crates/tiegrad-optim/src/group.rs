@@ -65,7 +65,7 @@ impl Group {
     ///     .group(Group::new(ids.clone()).label("trunk"))
     ///     .group(Group::new(ids).label("head"));
     /// let error = opt.step(&mut params).unwrap_err().to_string();
-    /// assert!(error.starts_with(&format!("the parameter {id} is in two parameter groups, \"trunk\" and \"head\"")));
+    /// assert!(error.starts_with(&format!("the parameter {id} is in two parameter groups: \"trunk\" and \"head\"")));
     /// ```
     pub fn label(mut self, label: impl Into<Box<str>>) -> Self {
         self.label = Some(label.into());

@@ -76,12 +76,14 @@ impl Plan {
                     continue;
                 };
                 if let Some(other) = (*index / 2).checked_sub(1) {
+                    let path = |group: &Group| group.ids.path(id).map(Box::from);
+                    let first = groups.get(other);
                     return Err(OptimError::InTwoGroups {
                         id,
-                        first: groups
-                            .get(other)
-                            .map_or_else(Box::default, |g| g.name(other)),
+                        first: first.map_or_else(Box::default, |g| g.name(other)),
+                        first_path: first.and_then(path),
                         second: group.name(number),
+                        second_path: path(group),
                     });
                 }
                 *index = settings_index(number + 1, exempt(slot));
