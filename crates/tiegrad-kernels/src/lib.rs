@@ -37,6 +37,7 @@ mod testing;
 
 pub use buffer::AlignedBuf;
 pub use scalar::{DType, Dual, Scalar, ScalarFn};
+pub use simd::instruction_set;
 
 /// The largest number of dimensions that strided functions take.
 pub const MAX_RANK: usize = 8;

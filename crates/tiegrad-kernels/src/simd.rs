@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The instruction sets that kernels are compiled for.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub(crate) enum Level {
     /// What the compiler's target guarantees.
@@ -12,6 +12,9 @@ pub(crate) enum Level {
     /// AVX2 and FMA (x86-64-v3 without the rest).
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     Avx2 = 2,
+    /// AVX-512 F, BW, DQ and VL, with AVX2 and FMA (x86-64-v4 without the rest).
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    Avx512 = 3,
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);
@@ -22,25 +25,76 @@ pub(crate) fn level() -> Level {
     match LEVEL.load(Ordering::Relaxed) {
         1 => Level::Portable,
         2 => Level::Avx2,
+        3 => Level::Avx512,
         _ => detect(),
     }
 }
 
 #[cold]
 fn detect() -> Level {
-    let forced = std::env::var("TIEGRAD_SIMD").unwrap_or_default();
-    let level = if forced == "portable" {
-        Level::Portable
-    } else {
-        best()
+    let best = best();
+    let level = match std::env::var("TIEGRAD_SIMD") {
+        Ok(name) => match forced(&name, best) {
+            Ok(level) => level,
+            Err(why) => {
+                // Not an error to return: no product has a way to. The test below fails on it.
+                eprintln!(
+                    "tiegrad: TIEGRAD_SIMD={name} {why}; using {}",
+                    name_of(best)
+                );
+                best
+            }
+        },
+        Err(_) => best,
     };
     LEVEL.store(level as u8, Ordering::Relaxed);
     level
 }
 
+/// The level of that name, if the machine has it.
+fn forced(name: &str, best: Level) -> Result<Level, &'static str> {
+    let level = match name {
+        "portable" => Level::Portable,
+        "avx2" => Level::Avx2,
+        "avx512" => Level::Avx512,
+        _ => return Err("is none of portable, avx2, avx512"),
+    };
+    if level <= best {
+        Ok(level)
+    } else {
+        Err("is not what this processor has")
+    }
+}
+
+fn name_of(level: Level) -> &'static str {
+    match level {
+        Level::Portable => "portable",
+        Level::Avx2 => "avx2",
+        Level::Avx512 => "avx512",
+    }
+}
+
+/// The name of the instruction set that kernels use on this machine: `portable`, `avx2` or `avx512`. The environment
+/// variable `TIEGRAD_SIMD` forces a lesser one than the best.
+///
+/// ```
+/// assert!(["portable", "avx2", "avx512"].contains(&tiegrad_kernels::instruction_set()));
+/// ```
+pub fn instruction_set() -> &'static str {
+    name_of(level())
+}
+
+/// The best level of this machine. Each level contains those below it.
 fn best() -> Level {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+        {
+            return Level::Avx512;
+        }
         return Level::Avx2;
     }
     Level::Portable
@@ -68,8 +122,8 @@ macro_rules! multiversion {
                 fn avx2<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R {
                     body::<$T $(, $F)*>($($arg),*)
                 }
-                if $T::VECTORIZED && $crate::simd::level() == $crate::simd::Level::Avx2 {
-                    // SAFETY: `level` says Avx2 only where the processor has AVX2 and FMA.
+                if $T::VECTORIZED && $crate::simd::level() >= $crate::simd::Level::Avx2 {
+                    // SAFETY: `level` says Avx2 or more only where the processor has AVX2 and FMA.
                     return unsafe { avx2::<$T $(, $F)*>($($arg),*) };
                 }
             }
@@ -85,14 +139,21 @@ mod tests {
 
     #[test]
     fn the_level_is_the_one_asked_for() {
-        match std::env::var("TIEGRAD_SIMD").as_deref() {
-            Ok("portable") => assert_eq!(level(), Level::Portable),
-            Ok("avx2") => assert_eq!(
-                level(),
-                Level::Avx2,
-                "TIEGRAD_SIMD=avx2 on a machine without it"
+        match std::env::var("TIEGRAD_SIMD") {
+            Ok(name) => assert_eq!(
+                instruction_set(),
+                name,
+                "TIEGRAD_SIMD={name} asks for what this machine has not: the forced path was not run"
             ),
-            _ => assert_eq!(level(), best()),
+            Err(_) => assert_eq!(level(), best()),
         }
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_forced() {
+        assert_eq!(forced("avx2", Level::Avx512), Ok(Level::Avx2));
+        assert_eq!(forced("portable", Level::Portable), Ok(Level::Portable));
+        assert!(forced("avx512", Level::Avx2).is_err());
+        assert!(forced("AVX2", Level::Avx512).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub(crate) mod vector {
         match level() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
-            Level::Avx2 => unsafe { gemm::<std::arch::x86_64::__m256>(g) },
+            Level::Avx2 | Level::Avx512 => unsafe { gemm::<std::arch::x86_64::__m256>(g) },
             // SAFETY: promised by the caller.
             _ => unsafe { gemm::<Portable<f32, 4>>(g) },
         }
@@ -40,7 +40,7 @@ pub(crate) mod vector {
         match level() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
-            Level::Avx2 => unsafe { gemm::<std::arch::x86_64::__m256d>(g) },
+            Level::Avx2 | Level::Avx512 => unsafe { gemm::<std::arch::x86_64::__m256d>(g) },
             // SAFETY: promised by the caller.
             _ => unsafe { gemm::<Portable<f64, 2>>(g) },
         }
