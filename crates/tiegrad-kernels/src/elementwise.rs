@@ -5,7 +5,9 @@
 
 mod activation;
 
-pub use activation::{Gelu, GeluBackward, GeluTanh, GeluTanhBackward, Softplus};
+pub use activation::{
+    Cos, CosBackward, Gelu, GeluBackward, GeluTanh, GeluTanhBackward, Sin, SinBackward, Softplus,
+};
 
 use crate::Write;
 use crate::scalar::Scalar;
@@ -34,8 +36,20 @@ pub(crate) const RUN: usize = 16 * 1024;
 /// assert_eq!(y, [0.0]);
 /// ```
 pub trait Unary<T>: Copy + Sync {
-    /// The function's value.
+    /// Whether there are arguments for which [`call`](Unary::call) is wrong.
+    const RARE: bool = false;
+    /// The function's value; with `RARE`, only where [`is_usual`](Unary::is_usual).
     fn call(self, x: T) -> T;
+    /// Whether `call` is right for x.
+    #[inline(always)]
+    fn is_usual(self, _x: T) -> bool {
+        true
+    }
+    /// The function's value for any argument. Blocks of a loop that hold one that is not usual are computed by this.
+    #[inline(always)]
+    fn call_rare(self, x: T) -> T {
+        self.call(x)
+    }
 }
 
 /// A function of two numbers that is always inlined into its loop; see [`Unary`].
@@ -45,8 +59,20 @@ pub trait Unary<T>: Copy + Sync {
 /// assert_eq!(GeluBackward.call(0.0_f64, 2.0), 1.0);
 /// ```
 pub trait Binary<T>: Copy + Sync {
-    /// The function's value.
+    /// Whether there are arguments for which [`call`](Binary::call) is wrong.
+    const RARE: bool = false;
+    /// The function's value; with `RARE`, only where [`is_usual`](Binary::is_usual).
     fn call(self, x: T, y: T) -> T;
+    /// Whether `call` is right for x.
+    #[inline(always)]
+    fn is_usual(self, _x: T) -> bool {
+        true
+    }
+    /// The function's value for any argument. Blocks of a loop that hold one that is not usual are computed by this.
+    #[inline(always)]
+    fn call_rare(self, x: T, y: T) -> T {
+        self.call(x, y)
+    }
 }
 
 /// `out[i] (=, +=) f(x[i])`. Long functions are better passed to [`map_with`].
@@ -297,26 +323,66 @@ pub(crate) fn run_size(n: usize) -> usize {
 }
 
 multiversion! {
-    [T: Scalar; F: [Unary<T>]]
+    avx512 [T: Scalar; F: [Unary<T>]]
     fn map_run(w: Write, out: &mut [T], x: &[T], f: F) -> () {
-        let add = w == Write::Accumulate;
-        for (o, &x) in out.iter_mut().zip(x) {
-            let y = f.call(x);
-            *o = if add { *o + y } else { y };
+        if !F::RARE {
+            map_block::<T, F, false>(w, out, x, f);
+            return;
+        }
+        for (out, x) in out.chunks_mut(BLOCK).zip(x.chunks(BLOCK)) {
+            if x.iter().fold(true, |all, &x| all & f.is_usual(x)) {
+                map_block::<T, F, false>(w, out, x, f);
+            } else {
+                map_block::<T, F, true>(w, out, x, f);
+            }
         }
     }
 }
 
+#[inline(always)]
+fn map_block<T: Scalar, F: Unary<T>, const RARE: bool>(w: Write, out: &mut [T], x: &[T], f: F) {
+    let add = w == Write::Accumulate;
+    for (o, &x) in out.iter_mut().zip(x) {
+        let y = if RARE { f.call_rare(x) } else { f.call(x) };
+        *o = if add { *o + y } else { y };
+    }
+}
+
 multiversion! {
-    [T: Scalar; F: [Binary<T>]]
+    avx512 [T: Scalar; F: [Binary<T>]]
     fn zip_run(w: Write, out: &mut [T], x: &[T], y: &[T], f: F) -> () {
-        let add = w == Write::Accumulate;
-        let n = out.len();
-        let (x, y) = (&x[..n], &y[..n]);
-        for i in 0..n {
-            let r = f.call(x[i], y[i]);
-            out[i] = if add { out[i] + r } else { r };
+        if !F::RARE {
+            zip_block::<T, F, false>(w, out, x, y, f);
+            return;
         }
+        for ((out, x), y) in out.chunks_mut(BLOCK).zip(x.chunks(BLOCK)).zip(y.chunks(BLOCK)) {
+            if x.iter().fold(true, |all, &x| all & f.is_usual(x)) {
+                zip_block::<T, F, false>(w, out, x, y, f);
+            } else {
+                zip_block::<T, F, true>(w, out, x, y, f);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn zip_block<T: Scalar, F: Binary<T>, const RARE: bool>(
+    w: Write,
+    out: &mut [T],
+    x: &[T],
+    y: &[T],
+    f: F,
+) {
+    let add = w == Write::Accumulate;
+    let n = out.len();
+    let (x, y) = (&x[..n], &y[..n]);
+    for i in 0..n {
+        let r = if RARE {
+            f.call_rare(x[i], y[i])
+        } else {
+            f.call(x[i], y[i])
+        };
+        out[i] = if add { out[i] + r } else { r };
     }
 }
 

@@ -37,7 +37,7 @@ mod testing;
 
 pub use buffer::AlignedBuf;
 pub use scalar::{DType, Dual, Scalar, ScalarFn};
-pub use simd::instruction_set;
+pub use simd::{instruction_set, use_instruction_set};
 
 /// The largest number of dimensions that strided functions take.
 pub const MAX_RANK: usize = 8;

@@ -45,11 +45,17 @@ fn exp_parts(x: f32) -> (f32, u32) {
     // x - n ln 2 in two parts: the first has few bits, so that its product is exact.
     let r = x - n * 0.693_359_4;
     let r = r - n * -2.121_944_4e-4;
+    (exp_reduced(r), bits)
+}
+
+/// e^r for |r| up to ln(2) / 2.
+#[inline(always)]
+fn exp_reduced(r: f32) -> f32 {
     // Pairs of terms (Estrin's scheme): half the latency of Horner's, which is what bounds these functions.
     let r2 = r * r;
     let high = (1.987_569_1e-4 * r + 1.398_199_9e-3) * r2 + (8.333_452e-3 * r + 4.166_579_6e-2);
     let p = high * r2 + (1.666_666_5e-1 * r + 5.0e-1);
-    (p * r2 + r + 1.0, bits)
+    p * r2 + r + 1.0
 }
 
 /// ln(x) within 1 ulp, subnormals included; Cephes `logf`.
@@ -120,12 +126,88 @@ pub(crate) fn tanh(x: f32) -> f32 {
     if a > 0.625 { far } else { near }
 }
 
-/// 1 / (1 + e^-x) within 3 ulp, without overflow on either side.
+/// ln(1 + e^x) within 2.5 ulp: max(x, 0) + 2 artanh(e / (2 + e)) with e = e^-|x|.
 #[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
+pub(crate) fn softplus(x: f32) -> f32 {
     let e = exp(-x.abs());
-    let top = if x < 0.0 { e } else { 1.0 };
-    top / (1.0 + e)
+    let s = e / (1.0 + 0.5 * e);
+    let z = 0.25 * s * s;
+    let p = (1.215_054_4e-1 * z + 1.071_383_2e-1) * (z * z) + (1.430_843_9e-1 * z + 1.999_943_9e-1);
+    let p = p * (z * z) + 3.333_333_8e-1 * z;
+    let linear = if x > 0.0 { x } else { 0.0 };
+    let y = linear + (s + s * p);
+    if x.is_nan() { x } else { y }
+}
+
+/// Φ(x) and φ(x), the normal distribution and its density, within 4 ulp where they are normal numbers: both have the factor
+/// e^(-x²/2), and what remains of Φ(-|x|) is a polynomial in (|x| - 4) / (|x| + 4).
+#[inline(always)]
+pub(crate) fn normal(x: f32) -> (f32, f32) {
+    let a = x.abs();
+    // From here on Φ(-a) and φ(a) are zero.
+    let a = if a < 15.0 { a } else { 15.0 };
+    // a² in two parts, the first exact: its rounding error alone would be worth 60 ulp at the far end.
+    let high = f32::from_bits(a.to_bits() & 0xffff_f000);
+    let (square, rest) = (high * high * -0.5, (a - high) * (a + high) * -0.5);
+    let n = (square + rest) * LOG2_E + MAGIC;
+    let (bits, n) = (n.to_bits(), n - MAGIC);
+    let r = square - n * 0.693_359_4;
+    let r = r - n * -2.121_944_4e-4 + rest;
+    let e = exp_reduced(r);
+    let n = bits.wrapping_sub(MAGIC.to_bits()) as i32;
+    let half = n >> 1;
+    let (one, two) = (pow2(half as u32), pow2((n - half) as u32));
+    let inverse = 1.0 / (a + 4.0);
+    let t = (a - 4.0) * inverse;
+    let t2 = t * t;
+    let p = (-1.319_76e-4 * t + 1.793_482_2e-4) * t2 + (1.569_924_7e-3 * t - 3.512_551_6e-3);
+    let p = p * t2 + (-7.525_272_8e-3 * t + 6.040_383_1e-2);
+    let p = p * t2 + (-1.865_234_4e-1 * t + 3.871_369e-1);
+    let p = p * t2 + (-6.078_965_9e-1 * t + 7.552_851_4e-1);
+    let below = e * (p * inverse) * one * two;
+    let cdf = if x > 0.0 { 1.0 - below } else { below };
+    let density = e * 3.989_423e-1 * one * two;
+    if x.is_nan() { (x, x) } else { (cdf, density) }
+}
+
+/// Up to here [`sin`] and [`cos`] are right: n below has 20 bits, so that its product with 33 bits of π/2 is exact.
+pub(crate) const MODERATE: f32 = 1_000_000.0;
+
+/// x - n π/2 in -π/4..π/4, and n in the low bits of the second, for |x| up to [`MODERATE`].
+#[inline(always)]
+fn quadrant(x: f32) -> (f32, u32) {
+    const MAGIC: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
+    let x = f64::from(x);
+    let n = x * std::f64::consts::FRAC_2_PI + MAGIC;
+    let (bits, n) = (n.to_bits() as u32, n - MAGIC);
+    let r = x - n * 1.570_796_326_734_125_6 - n * 6.077_100_506_506_192e-11;
+    (r as f32, bits)
+}
+
+/// sin(r + n π/2) for |r| up to π/4; Cephes `sinf`.
+#[inline(always)]
+fn sin_quadrant(r: f32, n: u32) -> f32 {
+    let z = r * r;
+    let s = (-1.951_529_6e-4 * z + 8.332_161e-3) * z - 1.666_665_5e-1;
+    let s = s * z * r + r;
+    let c = (2.443_315_7e-5 * z - 1.388_731_6e-3) * z + 4.166_664_6e-2;
+    let c = c * z * z - 0.5 * z + 1.0;
+    let y = if n & 1 == 0 { s } else { c };
+    f32::from_bits(y.to_bits() ^ (n & 2) << 30)
+}
+
+/// sin(x) within 1.5 ulp for |x| up to [`MODERATE`].
+#[inline(always)]
+pub(crate) fn sin(x: f32) -> f32 {
+    let (r, n) = quadrant(x);
+    sin_quadrant(r, n)
+}
+
+/// cos(x) within 1.5 ulp for |x| up to [`MODERATE`].
+#[inline(always)]
+pub(crate) fn cos(x: f32) -> f32 {
+    let (r, n) = quadrant(x);
+    sin_quadrant(r, n.wrapping_add(1))
 }
 
 /// erf(x) within 2 ulp: N. Juffa's two-interval fit, odd polynomial below 475/512, 1 - e^q(x) above.

@@ -352,7 +352,7 @@ impl<T: Scalar> Adam<T> {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar]
     fn adam_run(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], s: AdamStep) -> () {
         let a = Adam::new(&s);
         let n = p.len();
@@ -365,7 +365,7 @@ multiversion! {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar]
     fn amsgrad_run(p: &mut [T], g: &[T], m: &mut [T], v: &mut [T], max_v: &mut [T], s: AdamStep) -> () {
         let a = Adam::new(&s);
         let n = p.len();

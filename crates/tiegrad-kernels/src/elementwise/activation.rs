@@ -1,10 +1,10 @@
-//! Activation functions whose bodies are long, and their derivatives.
+//! Functions with long bodies, and their derivatives.
 
 use super::{Binary, Unary};
 use crate::scalar::Scalar;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-/// GELU, x Φ(x) = x (1 + erf(x / √2)) / 2 (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+/// GELU, x Φ(x) (Hendrycks and Gimpel 2016, arXiv:1606.08415), exact in the far negative tail too.
 ///
 /// ```
 /// use tiegrad_kernels::elementwise::{Gelu, Unary};
@@ -16,7 +16,7 @@ pub struct Gelu;
 impl<T: Scalar> Unary<T> for Gelu {
     #[inline(always)]
     fn call(self, x: T) -> T {
-        x * half_plus_half((x * T::from_f64(FRAC_1_SQRT_2)).erf())
+        x * x.normal().0
     }
 }
 
@@ -32,23 +32,15 @@ pub struct GeluBackward;
 impl<T: Scalar> Binary<T> for GeluBackward {
     #[inline(always)]
     fn call(self, x: T, dy: T) -> T {
-        let cdf = half_plus_half((x * T::from_f64(FRAC_1_SQRT_2)).erf());
-        let density = (x * x * T::from_f64(-0.5)).exp();
-        // 1 / sqrt(2 pi)
-        dy * (cdf + x * density * T::from_f64(FRAC_1_SQRT_2 * FRAC_2_SQRT_PI * 0.5))
+        let (cdf, density) = x.normal();
+        dy * (cdf + x * density)
     }
 }
 
-/// (1 + y) / 2.
-#[inline(always)]
-fn half_plus_half<T: Scalar>(y: T) -> T {
-    y * T::from_f64(0.5) + T::from_f64(0.5)
-}
-
-/// tanh's argument in the approximate GELU, sqrt(2 / pi) (x + 0.044715 x^3), and its derivative.
+/// Twice tanh's argument in the approximate GELU, 2 sqrt(2 / pi) (x + 0.044715 x^3), and its derivative.
 #[inline(always)]
 fn inner<T: Scalar>(x: T) -> (T, T) {
-    let c = T::from_f64(FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+    let c = T::from_f64(2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
     let cube = T::from_f64(0.044715) * x * x;
     (
         c * x * (T::ONE + cube),
@@ -56,7 +48,8 @@ fn inner<T: Scalar>(x: T) -> (T, T) {
     )
 }
 
-/// The tanh approximation of GELU, `approximate="tanh"` in PyTorch.
+/// The tanh approximation of GELU, `approximate="tanh"` in PyTorch, by way of (1 + tanh(u)) / 2 = sigmoid(2 u), which does not
+/// cancel.
 ///
 /// ```
 /// use tiegrad_kernels::elementwise::{GeluTanh, Unary};
@@ -68,7 +61,7 @@ pub struct GeluTanh;
 impl<T: Scalar> Unary<T> for GeluTanh {
     #[inline(always)]
     fn call(self, x: T) -> T {
-        x * half_plus_half(inner(x).0.tanh())
+        x * inner(x).0.sigmoid()
     }
 }
 
@@ -85,8 +78,8 @@ impl<T: Scalar> Binary<T> for GeluTanhBackward {
     #[inline(always)]
     fn call(self, x: T, dy: T) -> T {
         let (u, du) = inner(x);
-        let t = u.tanh();
-        dy * (half_plus_half(t) + x * T::from_f64(0.5) * (T::ONE - t * t) * du)
+        let s = u.sigmoid();
+        dy * (s + x * s * (T::ONE - s) * du)
     }
 }
 
@@ -102,9 +95,69 @@ pub struct Softplus;
 impl<T: Scalar> Unary<T> for Softplus {
     #[inline(always)]
     fn call(self, x: T) -> T {
-        // Selects instead of `abs` and `maximum`, whose derivatives jump at 0.
-        let up = x > T::ZERO;
-        let (linear, exponent) = if up { (x, -x) } else { (T::ZERO, x) };
-        linear + exponent.exp().ln_1p()
+        x.softplus()
     }
+}
+
+/// The sine, vectorized where all of a block of arguments are moderate ([`Scalar::is_moderate`]).
+///
+/// ```
+/// use tiegrad_kernels::{Write, elementwise::{Sin, map_with}};
+/// let mut y = [0.0_f64];
+/// map_with(Write::Overwrite, &mut y, &[0.5], Sin);
+/// assert!((y[0] - 0.5_f64.sin()).abs() < 1e-15);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Sin;
+
+/// The cosine, as [`Sin`].
+///
+/// ```
+/// use tiegrad_kernels::elementwise::{Cos, Unary};
+/// assert_eq!(Cos.call(0.0_f32), 1.0);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Cos;
+
+/// The gradient through [`Sin`]: `call(x, dy)` = dy cos(x).
+///
+/// ```
+/// use tiegrad_kernels::elementwise::{Binary, SinBackward};
+/// assert_eq!(SinBackward.call(0.0_f64, 3.0), 3.0);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SinBackward;
+
+/// The gradient through [`Cos`]: `call(x, dy)` = -dy sin(x).
+///
+/// ```
+/// use tiegrad_kernels::elementwise::{Binary, CosBackward};
+/// assert_eq!(CosBackward.call(0.0_f64, 3.0), 0.0);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CosBackward;
+
+macro_rules! moderate {
+    ($($trait:ident $type:ident |$x:ident $(, $dy:ident)?| $usual:expr, $rare:expr;)*) => {$(
+        impl<T: Scalar> $trait<T> for $type {
+            const RARE: bool = true;
+            #[inline(always)]
+            fn call(self, $x: T $(, $dy: T)?) -> T {
+                $usual
+            }
+            #[inline(always)]
+            fn is_usual(self, x: T) -> bool {
+                x.is_moderate()
+            }
+            fn call_rare(self, $x: T $(, $dy: T)?) -> T {
+                $rare
+            }
+        }
+    )*};
+}
+moderate! {
+    Unary Sin |x| x.sin_moderate(), x.sin();
+    Unary Cos |x| x.cos_moderate(), x.cos();
+    Binary SinBackward |x, dy| x.cos_moderate() * dy, x.cos() * dy;
+    Binary CosBackward |x, dy| -x.sin_moderate() * dy, -x.sin() * dy;
 }

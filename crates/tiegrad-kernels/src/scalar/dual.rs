@@ -195,6 +195,25 @@ impl<R: Real> Scalar for Dual<R> {
         let slope = (-(self.re * self.re)).exp() * R::from_f64(std::f64::consts::FRAC_2_SQRT_PI);
         self.chain(self.re.erf(), slope)
     }
+    fn softplus(self) -> Self {
+        self.chain(self.re.softplus(), self.re.sigmoid())
+    }
+    fn normal(self) -> (Self, Self) {
+        let (cdf, density) = self.re.normal();
+        (
+            self.chain(cdf, density),
+            self.chain(density, -(self.re * density)),
+        )
+    }
+    fn sin_moderate(self) -> Self {
+        self.sin()
+    }
+    fn cos_moderate(self) -> Self {
+        self.cos()
+    }
+    fn is_moderate(self) -> bool {
+        self.re.is_moderate()
+    }
     fn sin(self) -> Self {
         self.chain(self.re.sin(), self.re.cos())
     }

@@ -4,8 +4,32 @@ use super::{DType, Dual, Scalar, ScalarFn, sealed::Sealed};
 use crate::matmul::{self, Gemm};
 use crate::{math32, math64};
 
+/// Methods that stand in a module of mathematics under the same name.
+macro_rules! mathematics {
+    ($math:ident: $($name:ident $to:ident),*) => {$(
+        #[inline(always)]
+        fn $name(self) -> Self {
+            $math::$to(self)
+        }
+    )*};
+}
+
 macro_rules! methods {
-    ($float:ident, $dtype:ident, $call:ident) => {
+    ($float:ident, $dtype:ident, $call:ident, $math:ident) => {
+        mathematics!($math: exp exp, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, softplus softplus, erf erf, sin_moderate sin, cos_moderate cos);
+
+        #[inline(always)]
+        fn normal(self) -> (Self, Self) {
+            $math::normal(self)
+        }
+        #[inline(always)]
+        fn sigmoid(self) -> Self {
+            // Without overflow on either side.
+            let e = Scalar::exp(-self.abs());
+            let top = if self < 0.0 { e } else { 1.0 };
+            top / (1.0 + e)
+        }
+
         const ZERO: Self = 0.0;
         const ONE: Self = 1.0;
         const INFINITY: Self = $float::INFINITY;
@@ -25,13 +49,26 @@ macro_rules! methods {
         fn sqrt(self) -> Self {
             $float::sqrt(self)
         }
-        #[inline(always)]
+        #[inline]
         fn sin(self) -> Self {
-            $float::sin(self)
+            if self.is_moderate() {
+                self.sin_moderate()
+            } else {
+                // libm's, whose reduction knows enough digits of π; one rounding more for an `f32`.
+                f64::from(self).sin() as $float
+            }
+        }
+        #[inline]
+        fn cos(self) -> Self {
+            if self.is_moderate() {
+                self.cos_moderate()
+            } else {
+                f64::from(self).cos() as $float
+            }
         }
         #[inline(always)]
-        fn cos(self) -> Self {
-            $float::cos(self)
+        fn is_moderate(self) -> bool {
+            self.abs() <= $math::MODERATE
         }
         #[inline(always)]
         fn abs(self) -> Self {
@@ -89,71 +126,11 @@ impl Sealed for f32 {}
 impl Sealed for f64 {}
 
 impl Scalar for f32 {
-    methods!(f32, F32, call_f32);
-
-    #[inline(always)]
-    fn exp(self) -> Self {
-        math32::exp(self)
-    }
-    #[inline(always)]
-    fn ln(self) -> Self {
-        math32::ln(self)
-    }
-    #[inline(always)]
-    fn ln_1p(self) -> Self {
-        math32::ln_1p(self)
-    }
-    #[inline(always)]
-    fn exp_m1(self) -> Self {
-        math32::exp_m1(self)
-    }
-    #[inline(always)]
-    fn tanh(self) -> Self {
-        math32::tanh(self)
-    }
-    #[inline(always)]
-    fn sigmoid(self) -> Self {
-        math32::sigmoid(self)
-    }
-    #[inline(always)]
-    fn erf(self) -> Self {
-        math32::erf(self)
-    }
+    methods!(f32, F32, call_f32, math32);
 }
 
 impl Scalar for f64 {
-    methods!(f64, F64, call_f64);
-
-    #[inline(always)]
-    fn exp(self) -> Self {
-        f64::exp(self)
-    }
-    #[inline(always)]
-    fn ln(self) -> Self {
-        f64::ln(self)
-    }
-    #[inline(always)]
-    fn ln_1p(self) -> Self {
-        f64::ln_1p(self)
-    }
-    #[inline(always)]
-    fn exp_m1(self) -> Self {
-        f64::exp_m1(self)
-    }
-    #[inline(always)]
-    fn tanh(self) -> Self {
-        f64::tanh(self)
-    }
-    #[inline(always)]
-    fn sigmoid(self) -> Self {
-        let e = (-self.abs()).exp();
-        let top = if self < 0.0 { e } else { 1.0 };
-        top / (1.0 + e)
-    }
-    #[inline(always)]
-    fn erf(self) -> Self {
-        math64::erf(self)
-    }
+    methods!(f64, F64, call_f64, math64);
 }
 
 /// What [`Dual`] is made over.
