@@ -126,7 +126,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
     if a > 0.625 { far } else { near }
 }
 
-/// ln(1 + e^x) within 2.5 ulp: max(x, 0) + 2 artanh(e / (2 + e)) with e = e^-|x|.
+/// ln(1 + e^x) within 3 ulp: max(x, 0) + 2 artanh(e / (2 + e)) with e = e^-|x|.
 #[inline(always)]
 pub(crate) fn softplus(x: f32) -> f32 {
     let e = exp(-x.abs());

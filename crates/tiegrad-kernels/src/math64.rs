@@ -185,7 +185,7 @@ pub(crate) fn tanh(x: f64) -> f64 {
     (base + top / bottom).copysign(x)
 }
 
-/// ln(1 + e^x) within 2 ulp: max(x, 0) + 2 artanh(e / (2 + e)) with e = e^-|x|.
+/// ln(1 + e^x) within 3 ulp: max(x, 0) + 2 artanh(e / (2 + e)) with e = e^-|x|.
 #[inline(always)]
 pub(crate) fn softplus(x: f64) -> f64 {
     let e = exp(-x.abs());

@@ -145,6 +145,9 @@ pub fn sum<T: Scalar>(x: &[T]) -> T {
 /// assert_eq!(tiegrad_kernels::reduce::sum_squares(&[3.0_f32, 4.0]), 25.0);
 /// ```
 pub fn sum_squares<T: Scalar>(x: &[T]) -> T {
+    if x.len() <= TINY {
+        return x.iter().fold(T::ZERO, |sum, &x| sum + x * x);
+    }
     in_parts(x.len(), &|start, end| {
         fold_run::<T, _>(&x[start..end], |x| x * x)
     })

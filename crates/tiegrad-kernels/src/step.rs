@@ -289,11 +289,12 @@ multiversion! {
     fn momentum_run(p: &mut [T], g: &[T], buf: &mut [T], s: SgdStep) -> () {
         let sign = T::from_f64(if s.maximize { -1.0 } else { 1.0 });
         let (lr, decay) = (T::from_f64(s.lr), T::from_f64(s.weight_decay));
+        let decays = s.weight_decay != 0.0;
         let (momentum, fresh) = (T::from_f64(s.momentum), T::from_f64(1.0 - s.dampening));
         let n = p.len();
         let (g, buf) = (&g[..n], &mut buf[..n]);
         for i in 0..n {
-            let g = sign * g[i] + decay * p[i];
+            let g = if decays { sign * g[i] + decay * p[i] } else { sign * g[i] };
             let b = if s.first { g } else { momentum * buf[i] + fresh * g };
             buf[i] = b;
             p[i] -= lr * if s.nesterov { g + momentum * b } else { b };
@@ -305,6 +306,7 @@ multiversion! {
 #[derive(Clone, Copy)]
 struct Adam<T> {
     sign: T,
+    penalized: bool,
     penalty: T,
     shrink: T,
     fresh1: T,
@@ -325,6 +327,7 @@ impl<T: Scalar> Adam<T> {
         };
         Adam {
             sign: T::from_f64(if s.maximize { -1.0 } else { 1.0 }),
+            penalized: penalty != 0.0,
             penalty: T::from_f64(penalty),
             shrink: T::from_f64(shrink),
             fresh1: T::from_f64(1.0 - s.beta1),
@@ -339,7 +342,11 @@ impl<T: Scalar> Adam<T> {
     /// One element's moments.
     #[inline(always)]
     fn moments(&self, p: T, g: T, m: &mut T, v: &mut T) {
-        let g = self.sign * g + self.penalty * p;
+        let g = if self.penalized {
+            self.sign * g + self.penalty * p
+        } else {
+            self.sign * g
+        };
         *m += (g - *m) * self.fresh1;
         *v = *v * self.beta2 + self.fresh2 * g * g;
     }
@@ -386,12 +393,12 @@ multiversion! {
         let sign = T::from_f64(if s.maximize { -1.0 } else { 1.0 });
         let (lr, decay, eps) = (T::from_f64(s.lr), T::from_f64(s.weight_decay), T::from_f64(s.eps));
         let (alpha, fresh) = (T::from_f64(s.alpha), T::from_f64(1.0 - s.alpha));
-        let momentum = T::from_f64(s.momentum);
+        let (momentum, decays) = (T::from_f64(s.momentum), s.weight_decay != 0.0);
         let (mut avg, mut buf) = (avg, buf);
         let n = p.len();
         let (g, sq) = (&g[..n], &mut sq[..n]);
         for i in 0..n {
-            let g = sign * g[i] + decay * p[i];
+            let g = if decays { sign * g[i] + decay * p[i] } else { sign * g[i] };
             sq[i] = sq[i] * alpha + fresh * g * g;
             let mut square = sq[i];
             if let Some(avg) = &mut avg {

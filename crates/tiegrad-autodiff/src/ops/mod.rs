@@ -14,6 +14,7 @@ mod matmul;
 mod norm;
 mod reduce;
 mod softmax;
+mod trig;
 mod unary;
 mod view;
 
@@ -29,9 +30,10 @@ pub use matmul::Matmul;
 pub use norm::LayerNorm;
 pub use reduce::{Amax, Sum};
 pub use softmax::{LogSoftmax, Softmax};
+pub use trig::{Cos, Sin};
 pub use unary::{
-    Abs, Affine, Clamp, Cos, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, LeakyRelu, Log, Log1p, Pow,
-    Reciprocal, Relu, Sigmoid, Silu, Sin, Softplus, Sqrt, Square, Tanh, Unary,
+    Abs, Affine, Clamp, Elu, Erf, Exp, Expm1, Gelu, GeluTanh, LeakyRelu, Log, Log1p, Pow,
+    Reciprocal, Relu, Sigmoid, Silu, Softplus, Sqrt, Square, Tanh, Unary,
 };
 
 use crate::op::Op;

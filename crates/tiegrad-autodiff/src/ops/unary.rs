@@ -185,9 +185,6 @@ fn c<T: Scalar>(x: f64) -> T {
     T::from_f64(x)
 }
 
-const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
-const GELU_CUBIC: f64 = 0.044_715;
-
 #[inline(always)]
 fn step<T: Scalar>(x: T) -> T {
     if x > T::ZERO { T::ONE } else { T::ZERO }
@@ -201,25 +198,14 @@ unary! {
 
     /// x Φ(x) with the exact normal distribution function: `0.5 x (1 + erf(x/√2))` (Hendrycks & Gimpel, arXiv:1606.08415).
     Gelu, gelu, "gelu", ("1.0" => "0.841344746068543"),
-    |x| c::<T>(0.5) * x * (T::ONE + (x * c(std::f64::consts::FRAC_1_SQRT_2)).erf()),
-    |x, _y| {
-        let cdf = c::<T>(0.5) * (T::ONE + (x * c(std::f64::consts::FRAC_1_SQRT_2)).erf());
-        cdf + x * c(0.398_942_280_401_432_7) * (c::<T>(-0.5) * x * x).exp()
-    }, uses result: false,
+    |x| elementwise::Unary::call(elementwise::Gelu, x),
+    |x, _y| elementwise::Binary::call(elementwise::GeluBackward, x, T::ONE), uses result: false,
     ArgSpec::values([3, 5]).range(-4.0, 4.0);
 
     /// The tanh form of GELU: `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))` (arXiv:1606.08415).
     GeluTanh, gelu_tanh, "gelu_tanh", ("1.0" => "0.8411919906082768"),
-    |x| {
-        let u = c::<T>(SQRT_2_OVER_PI) * (x + c::<T>(GELU_CUBIC) * x * x * x);
-        c::<T>(0.5) * x * (T::ONE + u.tanh())
-    },
-    |x, _y| {
-        let x2 = x * x;
-        let t = (c::<T>(SQRT_2_OVER_PI) * (x + c::<T>(GELU_CUBIC) * x * x2)).tanh();
-        let du = c::<T>(SQRT_2_OVER_PI) * (T::ONE + c::<T>(3.0 * GELU_CUBIC) * x2);
-        c::<T>(0.5) * (T::ONE + t) + c::<T>(0.5) * x * (T::ONE - t * t) * du
-    }, uses result: false,
+    |x| elementwise::Unary::call(elementwise::GeluTanh, x),
+    |x, _y| elementwise::Binary::call(elementwise::GeluTanhBackward, x, T::ONE), uses result: false,
     ArgSpec::values([3, 5]).range(-4.0, 4.0);
 
     /// The hyperbolic tangent.
@@ -275,16 +261,6 @@ unary! {
     Abs, abs, "abs", ("-3.0" => "3.0"),
     |x| x.abs(), |x, _y| step(x) - step(-x), uses result: false,
     ArgSpec::values([3, 5]).away_from(&[0.0]);
-
-    /// The sine of x radians.
-    Sin, sin, "sin", ("1.0" => "1.0_f64.sin()"),
-    |x| x.sin(), |x, _y| x.cos(), uses result: false,
-    ArgSpec::values([3, 5]);
-
-    /// The cosine of x radians.
-    Cos, cos, "cos", ("1.0" => "1.0_f64.cos()"),
-    |x| x.cos(), |x, _y| -x.sin(), uses result: false,
-    ArgSpec::values([3, 5]);
 
     /// The error function: 2/√π ∫₀ˣ exp(-t²) dt.
     Erf, erf, "erf", ("1.0" => "0.8427007929497149"),
@@ -401,8 +377,7 @@ unary_with! {
     }, "softplus",
     |s, x| {
         let u = c::<T>(s.beta) * x;
-        // max(u, 0) + ln(1 + e^-|u|) does not overflow.
-        let soft = (u.maximum(T::ZERO) + (-u.abs()).exp().ln_1p()) / c(s.beta);
+        let soft = u.softplus() / c(s.beta);
         if u > c(s.threshold) { x } else { soft }
     },
     |s, x, _y| {

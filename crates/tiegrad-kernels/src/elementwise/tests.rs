@@ -223,3 +223,50 @@ fn vectors_compute_what_scalars_do() {
         0.0,
     );
 }
+
+/// Blocks with and without arguments that the vectorized sine is not made for.
+fn waves<N: Number>() {
+    let x: Vec<N> = (0..3000)
+        .map(|i| match i {
+            300 => 1e15,
+            301 => f64::INFINITY,
+            2999 => -3e7,
+            _ => f64::from(i) * 0.37 - 500.0,
+        })
+        .map(N::from_f64)
+        .collect();
+    let dy = vec![N::from_f64(-2.0); x.len()];
+    for w in MODES {
+        let old: Vec<N> = vec![N::ONE; x.len()];
+        let add = if w == Write::Accumulate {
+            N::ONE
+        } else {
+            N::ZERO
+        };
+        type Case<N> = (fn(Write, &mut [N], &[N], &[N]), fn(N) -> N);
+        let cases: [Case<N>; 4] = [
+            (|w, out, x, _| map_with(w, out, x, Sin), |x| x.sin()),
+            (|w, out, x, _| map_with(w, out, x, Cos), |x| x.cos()),
+            (
+                |w, out, x, dy| zip_with(w, out, x, dy, SinBackward),
+                |x| x.cos() * N::from_f64(-2.0),
+            ),
+            (
+                |w, out, x, dy| zip_with(w, out, x, dy, CosBackward),
+                |x| x.sin() * N::from_f64(2.0),
+            ),
+        ];
+        for (kernel, exact) in cases {
+            let mut out = old.clone();
+            kernel(w, &mut out, &x, &dy);
+            let e: Vec<N> = x.iter().map(|&x| exact(x) + add).collect();
+            assert_close(&out, &e, 4.0);
+        }
+    }
+}
+
+#[test]
+fn waves_of_any_argument() {
+    waves::<f32>();
+    waves::<f64>();
+}

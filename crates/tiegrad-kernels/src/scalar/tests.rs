@@ -93,6 +93,106 @@ fn f32_erf() {
     max_ulps(2.0, Scalar::erf, Scalar::erf);
 }
 
+#[test]
+fn f32_softplus() {
+    max_ulps(3.0, Scalar::softplus, |x| {
+        x.max(0.0) + (-x.abs()).exp().ln_1p()
+    });
+}
+#[test]
+fn f32_sin() {
+    max_ulps(1.5, Scalar::sin, f64::sin);
+}
+#[test]
+fn f32_cos() {
+    max_ulps(1.5, Scalar::cos, f64::cos);
+}
+#[test]
+fn f32_normal() {
+    // Φ(x) = erfc(-x / √2) / 2, by the f64 version, whose own error does not show here.
+    max_ulps(7.0, |x| Scalar::normal(x).0, |x| Scalar::normal(x).0);
+    max_ulps(2.5, |x| Scalar::normal(x).1, |x| Scalar::normal(x).1);
+}
+
+/// The distance in ulp from libm's result, which is itself within half an ulp and a little (1 for `tanh` and `expm1`), over a sweep
+/// of the range and the neighbourhoods of special places.
+#[track_caller]
+fn near_libm(bound: f64, range: std::ops::Range<f64>, f: fn(f64) -> f64, libm: fn(f64) -> f64) {
+    let n = 200_000;
+    let width = (range.end - range.start) / f64::from(n);
+    let sweep = (0..n).map(|i| range.start + (f64::from(i) + 0.123_456_789) * width);
+    let scales = (-1074..1024).flat_map(|e| {
+        [1.0, 1.370_129_8, -1.0, -1.831_9]
+            .map(|m| m * 2.0_f64.powi(e / 2) * 2.0_f64.powi(e - e / 2))
+    });
+    let special = [
+        0.0,
+        -0.0,
+        f64::MAX,
+        f64::MIN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+    ];
+    for x in sweep.chain(scales).chain(special) {
+        let (y, e) = (f(x), libm(x));
+        if y == e || (y.is_nan() && e.is_nan()) {
+            continue;
+        }
+        let ulp = (e.abs().next_up() - e.abs()).min(e.abs() - e.abs().next_down());
+        let d = (y - e).abs() / ulp.max(5e-324);
+        assert!(d <= bound, "error {d} ulp at {x:e}: {y:e}, expected {e:e}");
+    }
+}
+
+#[test]
+fn f64_functions_are_near_libm() {
+    near_libm(2.0, -746.0..710.0, Scalar::exp, f64::exp);
+    near_libm(2.0, 0.0..4.0, Scalar::ln, f64::ln);
+    near_libm(4.0, -1.0..4.0, Scalar::ln_1p, f64::ln_1p);
+    near_libm(3.0, -3.0..3.0, Scalar::exp_m1, f64::exp_m1);
+    near_libm(3.0, -3.0..3.0, Scalar::tanh, f64::tanh);
+    near_libm(2.0, -1e6..1e6, Scalar::sin, f64::sin);
+    near_libm(2.0, -1e6..1e6, Scalar::cos, f64::cos);
+    near_libm(4.0, -40.0..40.0, Scalar::sigmoid, |x| {
+        let e = (-x.abs()).exp();
+        if x < 0.0 {
+            e / (1.0 + e)
+        } else {
+            1.0 / (1.0 + e)
+        }
+    });
+    near_libm(4.0, -40.0..40.0, Scalar::softplus, |x| {
+        x.max(0.0) + (-x.abs()).exp().ln_1p()
+    });
+}
+
+#[test]
+fn f64_normal() {
+    // Where 1 + erf does not cancel it is a reference; far below, the first terms of the asymptotic series are.
+    for i in -1000..6000 {
+        let x = f64::from(i) / 1000.0;
+        let e = 0.5 + 0.5 * erf_slowly(x * std::f64::consts::FRAC_1_SQRT_2);
+        assert!((Scalar::normal(x).0 - e).abs() <= 3e-15 * e, "Φ({x})");
+    }
+    for i in 300..370 {
+        let x = f64::from(i) / 10.0;
+        let density = (-0.5 * x * x).exp() * 0.398_942_280_401_432_7;
+        let (mut term, mut sum) = (1.0, 1.0);
+        for k in 1..8 {
+            term *= -f64::from(2 * k - 1) / (x * x);
+            sum += term;
+        }
+        let (cdf, d) = Scalar::normal(-x);
+        // x² has 2e-16 x² / 2 as its rounding error, which is the relative error of the exponential.
+        assert!((d / density - 1.0).abs() < 2e-13, "φ({x})");
+        assert!((cdf / (density / x * sum) - 1.0).abs() < 2e-13, "Φ(-{x})");
+    }
+    assert_eq!(Scalar::normal(f64::INFINITY), (1.0, 0.0));
+    assert_eq!(Scalar::normal(f64::NEG_INFINITY), (0.0, 0.0));
+    assert!(Scalar::normal(f64::NAN).0.is_nan());
+}
+
 /// erf by its series (small) and the continued fraction of erfc (large), summed in `f64`.
 fn erf_slowly(x: f64) -> f64 {
     let a = x.abs();
@@ -140,7 +240,7 @@ fn f64_erf() {
 fn dual_derivatives_are_those_of_central_differences() {
     type D = Dual<f64>;
     type Function = (&'static str, fn(D) -> D, &'static [f64]);
-    let functions: [Function; 17] = [
+    let functions: [Function; 20] = [
         ("exp", D::exp, &[-1.5, 0.0, 2.0]),
         ("ln", D::ln, &[0.3, 2.0]),
         ("ln_1p", D::ln_1p, &[-0.3, 2.0]),
@@ -149,6 +249,9 @@ fn dual_derivatives_are_those_of_central_differences() {
         ("tanh", D::tanh, &[-0.3, 2.0]),
         ("sigmoid", D::sigmoid, &[-0.3, 2.0]),
         ("erf", D::erf, &[-0.3, 2.0]),
+        ("softplus", D::softplus, &[-0.3, 2.0]),
+        ("normal", |x| x.normal().0, &[-0.3, 2.0]),
+        ("density", |x| x.normal().1, &[-0.3, 2.0]),
         ("sin", D::sin, &[-0.3, 2.0]),
         ("cos", D::cos, &[-0.3, 2.0]),
         ("abs", D::abs, &[-0.3, 2.0]),
