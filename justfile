@@ -20,6 +20,15 @@ bench-steps *ARGS:
 bench-matmul *ARGS:
     cargo bench -p tiegrad-benches --bench matmul -- {{ARGS}}
 
+# Elementwise and row-wise kernels against copies, libmvec, ndarray and a C loop.
+bench-elementwise *ARGS:
+    cargo bench -p tiegrad-benches --bench elementwise -- {{ARGS}}
+
+# The largest error of every function over all f32 (about ten minutes on two cores), and over millions of f64.
+ulp *FUNCTIONS='all':
+    cargo run --release -p tiegrad-kernels --example ulp -- {{FUNCTIONS}}
+    cargo run --release -p tiegrad-kernels --example ulp -- {{FUNCTIONS}} --f64
+
 # Instructions of the W1 step, by callgrind: repeatable where times are not.
 count-w1:
     cargo build --release -p tiegrad-benches --bin w1

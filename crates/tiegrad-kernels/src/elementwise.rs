@@ -287,7 +287,18 @@ pub fn copy_strided<T: Scalar>(
     let (rows, row) = (walk.rows(), walk.row_len());
     let chunk = (run_size(rows * row) / row).max(1);
     let dst = Shared::new(dst);
-    if rows <= chunk || !disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]) {
+    let disjoint = disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]);
+    if disjoint && walk.len() >= TILE_ROWS * TILE_COLS && is_transpose(&walk) {
+        let tasks = walk.len() / walk.row_len() / walk.dims[walk.rank - 2]
+            * walk.dims[walk.rank - 2].div_ceil(TILE_ROWS);
+        if walk.len() < 2 * RUN {
+            (0..tasks).for_each(|task| copy_tiles(w, dst, &walk, task, src));
+        } else {
+            parallel_for(tasks, &|task| copy_tiles(w, dst, &walk, task, src));
+        }
+        return;
+    }
+    if rows <= chunk || !disjoint {
         // SAFETY: the only user of `dst`, which is borrowed exclusively.
         copy_rows(w, unsafe { dst.range(0, usize::MAX) }, &walk, 0, rows, src);
         return;
@@ -430,6 +441,50 @@ multiversion! {
                 ay += n * sy;
             }
             cursor.next();
+        }
+    }
+}
+
+/// The size of the blocks in which a transpose goes: rows of 64 in the source, whose pages are then left behind, of 16 in the
+/// destination.
+const TILE_ROWS: usize = 64;
+const TILE_COLS: usize = 16;
+
+/// Whether the walk's last dimension is dense in the destination and the one before it in the source.
+fn is_transpose(walk: &Walk<2>) -> bool {
+    walk.rank >= 2
+        && walk.row_stride(0) == 1
+        && walk.row_stride(1) != 1
+        && walk.strides[1][walk.rank - 2] == 1
+}
+
+/// One block of rows of one matrix of a transpose, in parallel with others.
+fn copy_tiles<T: Scalar>(w: Write, dst: Shared<T>, walk: &Walk<2>, task: usize, src: &[T]) {
+    let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
+    let (dst_row, src_col) = (walk.strides[0][walk.rank - 2], walk.row_stride(1));
+    let blocks = rows.div_ceil(TILE_ROWS);
+    let [d, s] = walk.cursor(task / blocks * rows).at;
+    let first = task % blocks * TILE_ROWS;
+    let height = TILE_ROWS.min(rows - first);
+    let mut room = [[T::ZERO; TILE_ROWS]; TILE_COLS];
+    for col in (0..cols).step_by(TILE_COLS) {
+        let width = TILE_COLS.min(cols - col);
+        for (j, room) in room[..width].iter_mut().enumerate() {
+            let at = s + first + (col + j) * src_col;
+            room[..height].copy_from_slice(&src[at..at + height]);
+        }
+        for i in 0..height {
+            let at = d + (first + i) * dst_row + col;
+            // SAFETY: the caller has found that all elements of the walk are at places of their own, and each
+            // is written by one task.
+            let out = unsafe { dst.range(at, at + width) };
+            for (o, room) in out.iter_mut().zip(&room) {
+                *o = if w == Write::Accumulate {
+                    *o + room[i]
+                } else {
+                    room[i]
+                };
+            }
         }
     }
 }

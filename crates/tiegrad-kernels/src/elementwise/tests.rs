@@ -164,6 +164,26 @@ fn large_copies_agree_for_all_threads() {
     }
 }
 
+#[test]
+fn transposes_of_a_batch_agree() {
+    // Sizes that are no multiples of the tiles; fewer and more elements than are worth a second thread.
+    for (b, n, m) in [(2, 70, 50), (3, 200, 67)] {
+        let src: Vec<f64> = Numbers::new(8).vec(b * n * m);
+        for w in MODES {
+            let old: Vec<f64> = Numbers::new(9).vec(b * n * m);
+            let (shape, ds, ss) = ([b, n, m], [n * m, m, 1], [n * m, 1, n]);
+            let mut expected = old.clone();
+            reference::copy_strided(w, &mut expected, &ds, &src, &ss, &shape);
+            let actual = same_for_all_threads(|| {
+                let mut out = old.clone();
+                copy_strided(w, &mut out, &ds, &src, &ss, &shape);
+                out
+            });
+            assert!(actual == expected);
+        }
+    }
+}
+
 /// The derivative of each activation, by dual numbers; and the values in `f32` and `f64` agree.
 #[test]
 fn activations_agree_with_their_derivatives() {
@@ -181,7 +201,6 @@ fn activations_agree_with_their_derivatives() {
         );
         close(Softplus.call(x), x.exp().ln_1p());
         let y = x as f32;
-        // In the tails 1 + tanh cancels, as in PyTorch: the error is absolute.
         let near = |a: f32, b: f64| {
             assert!(
                 (f64::from(a) - b).abs() < 1e-6 * (1.0 + b.abs()),
