@@ -32,7 +32,15 @@ pub(crate) fn adamw() -> Option<AdamW> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/elementwise/adamw.c");
     let library = std::env::temp_dir().join(format!("tiegrad-adamw-{}.so", std::process::id()));
     let built = Command::new("cc")
-        .args(["-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-o"])
+        .args([
+            "-O3",
+            "-march=native",
+            "-fno-math-errno",
+            "-fopenmp",
+            "-shared",
+            "-fPIC",
+            "-o",
+        ])
         .args([&library, &source])
         .status()
         .is_ok_and(|s| s.success());

@@ -284,7 +284,7 @@ fn adamw() {
     let threads = threads::num_threads();
     println!(
         "\nAdamW, 10 M parameters, f32, {threads} thread(s): ms, median (least)\n\
-         | tiegrad | C loop, -O3 -march=native -fopenmp | ratio of medians | of the least |\n|---|---|---|---|"
+         | tiegrad | C loop | ratio of medians | of the least |\n|---|---|---|---|"
     );
     let Some(c) = foreign::adamw() else {
         println!("no C compiler");

@@ -113,29 +113,30 @@ pub trait Scalar:
         Self::from_f64(n as f64)
     }
 
-    /// e^x.
+    /// e^x, within 1 ulp.
     fn exp(self) -> Self;
-    /// The natural logarithm.
+    /// The natural logarithm, within 1 ulp.
     fn ln(self) -> Self;
-    /// ln(1 + x), accurate near 0.
+    /// ln(1 + x), accurate near 0, within 3 ulp.
     fn ln_1p(self) -> Self;
-    /// e^x - 1, accurate near 0.
+    /// e^x - 1, accurate near 0, within 2 ulp.
     fn exp_m1(self) -> Self;
-    /// The square root.
+    /// The square root, rounded correctly.
     fn sqrt(self) -> Self;
-    /// The hyperbolic tangent.
+    /// The hyperbolic tangent, within 2 ulp.
     fn tanh(self) -> Self;
-    /// 1 / (1 + e^-x).
+    /// 1 / (1 + e^-x), within 2.5 ulp.
     fn sigmoid(self) -> Self;
-    /// ln(1 + e^x), without overflow.
+    /// ln(1 + e^x), without overflow, within 3 ulp.
     fn softplus(self) -> Self;
-    /// The error function.
+    /// The error function, within 1.5 ulp.
     fn erf(self) -> Self;
-    /// The normal distribution function Φ(x) and its density φ(x), which share their exponential.
+    /// The normal distribution function Φ(x), within 9 ulp (`f32`: 7), and its density φ(x), within 2.5; they share their
+    /// exponential. The relative error holds in the far tails too.
     fn normal(self) -> (Self, Self);
-    /// The sine.
+    /// The sine, within 1 ulp (`f32`: 1.6).
     fn sin(self) -> Self;
-    /// The cosine.
+    /// The cosine, within 1 ulp (`f32`: 1.6).
     fn cos(self) -> Self;
     /// The sine where [`is_moderate`](Scalar::is_moderate), without the branch that keeps `sin` from being vectorized.
     fn sin_moderate(self) -> Self;

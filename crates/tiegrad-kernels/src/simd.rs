@@ -30,6 +30,15 @@ pub(crate) fn level() -> Level {
     }
 }
 
+/// [`level`] as its number, which kernels compare: two instructions, where the names would take twice as many.
+#[inline(always)]
+pub(crate) fn level_number() -> u8 {
+    match LEVEL.load(Ordering::Relaxed) {
+        0 => detect() as u8,
+        number => number,
+    }
+}
+
 #[cold]
 fn detect() -> Level {
     let best = best();
@@ -130,26 +139,31 @@ macro_rules! multiversion {
         $(#[$meta])*
         $vis fn $name<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R {
             #[inline(always)]
-            fn all<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R $body
+            fn body<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
                 fn avx512<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R {
-                    all::<$T $(, $F)*>($($arg),*)
+                    body::<$T $(, $F)*>($($arg),*)
                 }
-                if $T::VECTORIZED && $crate::simd::level() == $crate::simd::Level::Avx512 {
-                    // SAFETY: `level` says Avx512 only where the processor has these sets.
-                    return unsafe { avx512::<$T $(, $F)*>($($arg),*) };
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R {
+                    body::<$T $(, $F)*>($($arg),*)
+                }
+                if $T::VECTORIZED {
+                    let level = $crate::simd::level_number();
+                    if level >= $crate::simd::Level::Avx512 as u8 {
+                        // SAFETY: the level is Avx512 only where the processor has these sets.
+                        return unsafe { avx512::<$T $(, $F)*>($($arg),*) };
+                    }
+                    if level >= $crate::simd::Level::Avx2 as u8 {
+                        // SAFETY: the level is Avx2 or more only where the processor has AVX2 and FMA.
+                        return unsafe { avx2::<$T $(, $F)*>($($arg),*) };
+                    }
                 }
             }
-            $crate::simd::multiversion! {
-                [$T: $S $(; $F: [$($bound)+])*]
-                fn lesser($($arg: $ty),*) -> $R {
-                    all::<$T $(, $F)*>($($arg),*)
-                }
-            }
-            lesser::<$T $(, $F)*>($($arg),*)
+            body::<$T $(, $F)*>($($arg),*)
         }
     };
     (
@@ -168,8 +182,8 @@ macro_rules! multiversion {
                 fn avx2<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R {
                     body::<$T $(, $F)*>($($arg),*)
                 }
-                if $T::VECTORIZED && $crate::simd::level() >= $crate::simd::Level::Avx2 {
-                    // SAFETY: `level` says Avx2 or more only where the processor has AVX2 and FMA.
+                if $T::VECTORIZED && $crate::simd::level_number() >= $crate::simd::Level::Avx2 as u8 {
+                    // SAFETY: the level is Avx2 or more only where the processor has AVX2 and FMA.
                     return unsafe { avx2::<$T $(, $F)*>($($arg),*) };
                 }
             }

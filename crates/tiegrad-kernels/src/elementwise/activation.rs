@@ -4,7 +4,8 @@ use super::{Binary, Unary};
 use crate::scalar::Scalar;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-/// GELU, x Φ(x) (Hendrycks and Gimpel 2016, arXiv:1606.08415), exact in the far negative tail too.
+/// GELU, x Φ(x) (Hendrycks and Gimpel 2016, arXiv:1606.08415), within 9 ulp (`f32`: 7; results below 1.5e-36: 11), also in the far
+/// negative tail, where 1 + erf would cancel.
 ///
 /// ```
 /// use tiegrad_kernels::elementwise::{Gelu, Unary};
@@ -49,7 +50,8 @@ fn inner<T: Scalar>(x: T) -> (T, T) {
 }
 
 /// The tanh approximation of GELU, `approximate="tanh"` in PyTorch, by way of (1 + tanh(u)) / 2 = sigmoid(2 u), which does not
-/// cancel.
+/// cancel. The rounding error of u makes the relative error grow with u: 3 ulp near 0, 200 ulp at x = -9 in `f32`, 2,000 ulp at
+/// x = -20 in `f64`; measured against |x|, it is below an ulp there.
 ///
 /// ```
 /// use tiegrad_kernels::elementwise::{GeluTanh, Unary};

@@ -101,11 +101,11 @@ fn f32_softplus() {
 }
 #[test]
 fn f32_sin() {
-    max_ulps(1.5, Scalar::sin, f64::sin);
+    max_ulps(1.6, Scalar::sin, f64::sin);
 }
 #[test]
 fn f32_cos() {
-    max_ulps(1.5, Scalar::cos, f64::cos);
+    max_ulps(1.6, Scalar::cos, f64::cos);
 }
 #[test]
 fn f32_normal() {
