@@ -1,5 +1,8 @@
 //! Numbers of about 104 bits as unevaluated sums of two `f64` (T. J. Dekker 1971), with the functions that serve as references.
 
+// Coefficients stand as their authors give them.
+#![allow(clippy::excessive_precision)]
+
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 #[derive(Clone, Copy, Debug)]
