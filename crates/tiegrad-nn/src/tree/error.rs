@@ -60,7 +60,7 @@ pub enum NameError {
     },
     /// A selected parameter that the arena does not have.
     #[non_exhaustive]
-    NotInArena {
+    Arena {
         /// The path that it was selected by.
         path: String,
         /// What the arena says about its id.
@@ -108,7 +108,7 @@ impl fmt::Display for NameError {
             Self::BadRegex { pattern, message } => {
                 write!(f, "{pattern:?} is no regular expression: {message}")
             }
-            Self::NotInArena { path, source } => write!(f, "{path:?}: {source}"),
+            Self::Arena { path, source } => write!(f, "{path:?}: {source}"),
             Self::Taken { name } => write!(f, "another child has the name {name:?}"),
             Self::NotThePosition { name, position } => {
                 write!(
@@ -143,7 +143,7 @@ fn list(f: &mut fmt::Formatter<'_>, lead: &str, paths: &[String]) -> fmt::Result
 impl std::error::Error for NameError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NotInArena { source, .. } => Some(source),
+            Self::Arena { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -156,7 +156,7 @@ pub trait ModuleExt {
     /// ```
     ///
     /// # Errors
-    /// [`NameError::NothingSelected`] where a text or a type selects nothing, [`NameError::BadRegex`], [`NameError::NotInArena`].
+    /// [`NameError::NothingSelected`] where a text or a type selects nothing, [`NameError::BadRegex`], [`NameError::Arena`].
     fn select<'s, T: Scalar>(
         &self,
         params: &Params<T>,
@@ -193,7 +193,7 @@ pub trait ModuleExt {
     /// 49 parameters");
     /// ```
     fn tree<T: Scalar>(&self, params: &Params<T>) -> Picture {
-        Picture::new(self.as_module(), params)
+        Picture::new(self.as_module(), params, None)
     }
 
     /// The table of all modules with their own parameter counts, and the totals.

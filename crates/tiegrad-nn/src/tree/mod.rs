@@ -9,6 +9,7 @@ mod field;
 mod find;
 mod module;
 mod near;
+mod outline;
 mod picture;
 mod repr;
 mod summary;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use tiegrad_arena::ParamId;
+use tiegrad_arena::{ParamId, Selection};
 
 use super::module::{Module, ParamUse, Role};
 use super::walk::{At, Walker, walk};
@@ -99,6 +99,25 @@ pub(crate) fn all_uses(root: &dyn Module) -> Vec<Use> {
     let mut uses = Uses::default();
     walk(root, &mut uses);
     uses.uses
+}
+
+/// Every use of the parameters of a set, in order.
+pub(crate) fn uses_of(root: &dyn Module, ids: &Selection) -> Vec<Use> {
+    struct Of<'s> {
+        ids: &'s Selection,
+        uses: Uses,
+    }
+    impl Walker<'_> for Of<'_> {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            if self.ids.contains(param.id) {
+                self.uses.push(at, param);
+            }
+        }
+    }
+    let uses = Uses::default();
+    let mut of = Of { ids, uses };
+    walk(root, &mut of);
+    of.uses.uses
 }
 
 /// Every parameter once, under its canonical path.
