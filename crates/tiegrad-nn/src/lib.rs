@@ -68,8 +68,9 @@ pub use sequential::Sequential;
 /// ```
 pub use tiegrad_derive::Module;
 pub use tree::{
-    At, Field, Module, ModuleExt, Name, NameError, ParamUse, Picture, Repr, Role, Summary,
-    SummaryRow, Tie, Tied, Use, Visit, VisitMut, Walker, WithRole, fmt_module,
+    At, Field, GradReport, ListRow, Listing, Module, ModuleExt, Name, NameError, ParamUse, Picture,
+    Report, ReportRow, Repr, Role, Summary, SummaryRow, Tie, Tied, Use, Visit, VisitMut, Walker,
+    WithRole, fmt_module,
 };
 
 /// What a program that uses this crate wants in scope.

@@ -58,13 +58,19 @@ pub enum NameError {
         /// What is wrong with it.
         message: String,
     },
-    /// A selected parameter that the arena does not have.
+    /// A parameter that the arena does not have, or has no room for a copy of.
     #[non_exhaustive]
     Arena {
-        /// The path that it was selected by.
+        /// The path by which it was asked for.
         path: String,
-        /// What the arena says about its id.
+        /// What the arena says.
         source: ArenaError,
+    },
+    /// A tie was to be undone, and the parameter has no other path.
+    #[non_exhaustive]
+    OnlyUse {
+        /// The path.
+        path: String,
     },
     /// A child name that another child has.
     Taken {
@@ -109,6 +115,12 @@ impl fmt::Display for NameError {
                 write!(f, "{pattern:?} is no regular expression: {message}")
             }
             Self::Arena { path, source } => write!(f, "{path:?}: {source}"),
+            Self::OnlyUse { path } => {
+                write!(
+                    f,
+                    "{path:?} is the only use of its parameter: there is no tie to undo"
+                )
+            }
             Self::Taken { name } => write!(f, "another child has the name {name:?}"),
             Self::NotThePosition { name, position } => {
                 write!(

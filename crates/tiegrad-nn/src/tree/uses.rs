@@ -138,3 +138,29 @@ pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
     walk(root, &mut named);
     named.named
 }
+
+/// The parameter of this position among those, with its canonical path.
+pub(crate) fn nth_parameter(root: &dyn Module, i: usize) -> Option<(String, ParamId)> {
+    struct Nth {
+        left: usize,
+        seen: IdMap<()>,
+        found: Option<(String, ParamId)>,
+    }
+    impl Walker<'_> for Nth {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            if self.found.is_none() && self.seen.insert(param.id, ()).is_none() {
+                match self.left.checked_sub(1) {
+                    Some(left) => self.left = left,
+                    None => self.found = Some((at.path.to_owned(), param.id)),
+                }
+            }
+        }
+    }
+    let mut nth = Nth {
+        left: i,
+        seen: IdMap::default(),
+        found: None,
+    };
+    walk(root, &mut nth);
+    nth.found
+}
