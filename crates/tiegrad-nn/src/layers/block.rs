@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use tiegrad_arena::Params;
-use tiegrad_autodiff::Var;
+use tiegrad_autodiff::{Part, Var};
 use tiegrad_derive::Module;
 use tiegrad_kernels::Scalar;
 
@@ -114,6 +114,7 @@ impl Block {
                 .bias(bias)
                 .weight_init(weights)
                 .bias_init(zeros)
+                .by_default()
         };
         let ln_1 = LayerNorm::with(params, n_embd, 1e-5, true, bias)?;
         let c_attn = linear(n_embd, 3 * n_embd, init.weights).build(params, rng)?;
@@ -140,8 +141,9 @@ impl Block {
 impl Layer for MLP {
     #[track_caller]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        let x = self.gelu.forward(self.c_fc.forward(x));
-        self.dropout.forward(self.c_proj.forward(x))
+        x.enter(|| Part::of(self));
+        let h = self.gelu.forward(self.c_fc.forward(x));
+        self.dropout.forward(self.c_proj.forward(h)).leave(x)
     }
 }
 
@@ -149,7 +151,8 @@ impl Layer for Block {
     #[track_caller]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         // Operators would name this line in an error; x and what the parts return have one shape, so these two cannot fail first.
-        let x = x + self.attn.forward(self.ln_1.forward(x));
-        x + self.mlp.forward(self.ln_2.forward(x))
+        x.enter(|| Part::of(self));
+        let h = x + self.attn.forward(self.ln_1.forward(x));
+        (h + self.mlp.forward(self.ln_2.forward(h))).leave(x)
     }
 }

@@ -78,6 +78,7 @@ impl Linear {
             bias: true,
             weight_init: init::uniform(-bound, bound),
             bias_init: init::uniform(-bound, bound),
+            given: [false; 2],
         }
     }
 
@@ -194,8 +195,8 @@ impl Layer for Linear {
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
-        let (weight, bias) = (g.param(self.weight), self.bias);
-        match bias {
+        let weight = g.param(&self.weight);
+        match &self.bias {
             Some(bias) => x.linear(weight, Some(g.param(bias))),
             None => x.linear(weight, None),
         }
@@ -219,6 +220,8 @@ pub struct LinearBuilder<W = Preset, B = Preset> {
     bias: bool,
     weight_init: W,
     bias_init: B,
+    /// Whether the user chose the weight's and the bias's initializer.
+    given: [bool; 2],
 }
 
 impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
@@ -250,6 +253,7 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             out_features,
             bias,
             bias_init,
+            given: [_, given],
             ..
         } = self;
         LinearBuilder {
@@ -258,6 +262,7 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             bias,
             weight_init,
             bias_init,
+            given: [true, given],
         }
     }
 
@@ -277,6 +282,7 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             out_features,
             bias,
             weight_init,
+            given: [given, _],
             ..
         } = self;
         LinearBuilder {
@@ -285,10 +291,19 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             bias,
             weight_init,
             bias_init,
+            given: [given, true],
         }
     }
 
-    /// Inserts the parameters.
+    /// Lets the initializers so far count as a default, which [`init`](crate::InitExt::init) may replace: a model's own.
+    pub(crate) fn by_default(self) -> Self {
+        Self {
+            given: [false; 2],
+            ..self
+        }
+    }
+
+    /// Inserts the parameters. Those whose initializer was given count as initialized.
     ///
     /// # Errors
     /// [`InitError`]: a full arena, sizes too large, or an initializer that cannot fill.
@@ -310,10 +325,14 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
         let Self {
             in_features,
             out_features,
+            given: [weight_given, bias_given],
             ..
         } = self;
         let dims = [out_features, in_features];
         let weight = init::try_insert(params, &weight_plan(&dims), &mut self.weight_init, rng)?;
+        if weight_given {
+            init::mark_given(params, weight, "weight", &self.weight_init)?;
+        }
         let bias = match self.bias {
             true => Some(init::try_insert(
                 params,
@@ -323,6 +342,9 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             )?),
             false => None,
         };
+        if let (Some(bias), true) = (bias, bias_given) {
+            init::mark_given(params, bias, "bias", &self.bias_init)?;
+        }
         Ok(Linear {
             weight,
             bias,
@@ -439,7 +461,7 @@ impl Layer for TiedLinear {
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
         let weight = self.weight.var(g);
-        match self.bias {
+        match &self.bias {
             Some(bias) => x.linear(weight, Some(g.param(bias))),
             None => x.linear(weight, None),
         }

@@ -2,9 +2,8 @@
 
 use std::any::Any;
 
-use rand::Rng;
 use tiegrad_arena::{ArenaError, ParamId, Params, Selection};
-use tiegrad_autodiff::Error;
+use tiegrad_autodiff::{Error, UseGrads};
 use tiegrad_kernels::Scalar;
 
 use super::error::NameError;
@@ -14,14 +13,14 @@ use super::picture::Picture;
 use super::report::Report;
 use super::repr::Repr;
 use super::summary::{Summary, Totals};
+use super::use_report::UseReport;
 use super::uses::{Use, all_uses, named_parameters, nth_parameter};
 use super::walk::{At, Walker, walk};
 use super::{copies, explain, find, untie};
-use crate::init::{self, InitError, Initializer};
 use crate::layer::DynLayer;
 use crate::select::{Select, resolve};
 
-/// What every [`Module`] can do: names, look-up, selection, prints, counts, initialization, copies.
+/// What every [`Module`] can do: names, look-up, selection, prints, counts, copies. (Initialization is [`InitExt`](crate::InitExt)'s.)
 ///
 /// ```
 /// use tiegrad_nn::prelude::*;
@@ -269,8 +268,16 @@ pub trait ModuleExt {
         Ok(Picture::new(self.as_module(), params, Some(&ids)))
     }
 
-    /// The table of all modules with their own parameter counts, and the totals.
-    fn summary<T: Scalar>(&self, params: &Params<T>) -> Summary {
+    /// The table of all modules with their own parameter counts, and the totals. With output shapes and multiply-adds, for a layer: [`LayerExt::summary`](crate::LayerExt::summary).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// assert_eq!(net.counts(&params).unique, 49);
+    /// ```
+    fn counts<T: Scalar>(&self, params: &Params<T>) -> Summary {
         Summary::new(self.as_module(), params)
     }
 
@@ -283,57 +290,6 @@ pub trait ModuleExt {
     /// ```
     fn repr(&self) -> Repr<'_> {
         Repr(self.as_module())
-    }
-
-    /// Initializes the whole net: weights by `initializer`, biases to 0, the gains of normalizations to 1. Each parameter once,
-    /// however many uses it has, in tree order.
-    ///
-    /// ```
-    /// use tiegrad_nn::prelude::*;
-    ///
-    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
-    /// net.init(&mut params, init::constant(1.0), &mut rng)?;
-    /// assert_eq!(params.as_slice(net.2.weight)?, [1.0; 8]);
-    /// assert_eq!(params.as_slice(net.find("2.bias")?)?, [0.0]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`InitError`]: a parameter that is not in the arena, or that the initializer cannot fill.
-    fn init<T: Scalar>(
-        &self,
-        params: &mut Params<T>,
-        initializer: impl Initializer,
-        rng: &mut impl Rng,
-    ) -> Result<(), InitError> {
-        init::whole(self.as_module(), params, &Select::all(), initializer, rng)
-    }
-
-    /// [`init`](ModuleExt::init) of what is selected (see [`Select`]). What selects a parameter itself, not merely a module or a type around it, names
-    /// it: then biases and gains get the initializer's values too.
-    ///
-    /// ```
-    /// use tiegrad_nn::prelude::*;
-    ///
-    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
-    /// net.init_at(&mut params, "0", init::xavier_uniform(), &mut rng)?; // bias: 0
-    /// net.init_at(&mut params, "2.bias", init::constant(42.0), &mut rng)?;
-    /// assert_eq!(params.as_slice(net.find("2.bias")?)?, [42.0]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`InitError`]: what selects nothing, besides those of [`init`](ModuleExt::init).
-    fn init_at<'s, T: Scalar>(
-        &self,
-        params: &mut Params<T>,
-        select: impl Into<Select<'s>>,
-        initializer: impl Initializer,
-        rng: &mut impl Rng,
-    ) -> Result<(), InitError> {
-        init::whole(self.as_module(), params, &select.into(), initializer, rng)
     }
 
     /// Freezes what is selected: a training step changes it no more, and a backward pass computes no gradient for it. Returns what was selected.
@@ -370,7 +326,7 @@ pub trait ModuleExt {
     /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
     /// net.freeze(&mut params, Select::all())?;
     /// net.thaw(&mut params, "**.bias")?;
-    /// assert_eq!(net.summary(&params).trainable, 9);
+    /// assert_eq!(net.counts(&params).trainable, 9);
     /// # Ok::<(), NameError>(())
     /// ```
     ///
@@ -425,7 +381,7 @@ pub trait ModuleExt {
     /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
     /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
     /// net.0.requires_grad(&mut params, false)?;
-    /// assert_eq!(net.summary(&params).frozen, 40);
+    /// assert_eq!(net.counts(&params).frozen, 40);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -464,6 +420,27 @@ pub trait ModuleExt {
         Self: Module + Clone,
     {
         copies::duplicate(self.clone(), params)
+    }
+
+    /// What each use of each parameter contributed to its gradient in a recording that kept the uses apart
+    /// ([`Graph::per_use`](tiegrad_autodiff::Graph::per_use)), by the paths of the uses: norms, and the cosine between each two uses of one parameter. The module must not have moved
+    /// since the forward pass, or uses of a tied parameter are named by all its paths.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f64>::new(), tiegrad_nn::doc_rng());
+    /// let shared = Linear::new(&mut params, 3, 3, &mut rng);
+    /// let net = (shared.clone(), Tanh, shared);
+    /// let (mut tape, mut uses) = (Tape::new(), UseGrads::new());
+    /// let g = tape.record(&mut params).per_use(&mut uses);
+    /// net.forward(g.full([2, 3], 0.5)).square().sum().backward()?;
+    /// println!("{}", net.use_report(&uses));
+    /// assert_eq!(net.use_report(&uses).parameters[0].uses[1].path, "2.weight");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn use_report<T: Scalar>(&self, uses: &UseGrads<T>) -> UseReport {
+        UseReport::new(self.as_module(), uses)
     }
 
     /// The text of an op's error, with the paths of the parameters that it names.
