@@ -18,10 +18,10 @@ const MATRIX: &[usize] = &[96, 64];
 const KERNELS: &[usize] = &[96, 64, 3, 3];
 
 /// As one would write it, what it makes, and the shape that it is for.
-fn gallery() -> Vec<(&'static str, Anything, &'static [usize])> {
+fn gallery() -> Result<Vec<(&'static str, Anything, &'static [usize])>, init::InitError> {
     let gaussian = init::gluon_xavier(Distribution::Normal, Fan::Average, 3.0);
     let out = init::variance_scaling(1.0, Fan::Out, Distribution::Uniform);
-    vec![
+    Ok(vec![
         ("zeros()", init::zeros().boxed(), MATRIX),
         ("constant(0.5)", init::constant(0.5).boxed(), MATRIX),
         (
@@ -70,11 +70,7 @@ fn gallery() -> Vec<(&'static str, Anything, &'static [usize])> {
         ("gluon_default()", init::gluon_default().boxed(), MATRIX),
         ("the chapter's own", chapters().boxed(), MATRIX),
         ("by_name(\"RandomNormal\")", by_name("RandomNormal"), MATRIX),
-    ]
-}
-
-fn by_name(name: &str) -> Anything {
-    init::by_name(name).unwrap_or_else(|_| init::zeros().boxed())
+    ])
 }
 
 /// U(5, 10) with probability 1/4, 0 with 1/2, U(-10, -5) with 1/4.
@@ -99,14 +95,14 @@ struct Histogram {
 }
 
 impl Histogram {
-    const BINS: usize = 41;
+    const BINS: usize = 40;
 
     fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let std = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
         let largest = values.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-        let reach = if largest > 0.0 { 1.08 * largest } else { 1.0 };
+        let reach = if largest > 0.0 { largest } else { 1.0 };
 
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -135,7 +131,7 @@ impl Histogram {
         let mut bins = self.bins.clone();
         for &(value, share) in &self.atoms {
             let at = (value + self.reach) / (2.0 * self.reach) * bins.len() as f64;
-            bins[at as usize] += share;
+            bins[(at as usize).min(Self::BINS - 1)] += share;
         }
         let most = bins.iter().copied().fold(0.0, f64::max);
         let marks = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -145,14 +141,11 @@ impl Histogram {
     }
 
     fn caption(&self) -> String {
-        let atoms = self.atoms.iter().take(2);
-        let atoms = atoms.map(|(value, share)| format!(", {:.1} % are {value}", 100.0 * share));
-        format!(
-            "mean {:.4}, std {:.4}{}",
-            self.mean,
-            self.std,
-            atoms.collect::<String>()
-        )
+        let most = self.atoms.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let most = most.map(|(value, share)| format!(", {:.1} % are {value}", 100.0 * share));
+        // No negative zeros.
+        let [mean, std] = [self.mean, self.std].map(|x| (1e4 * x).round() / 1e4 + 0.0);
+        format!("mean {mean:.4}, std {std:.4}{}", most.unwrap_or_default())
     }
 }
 
@@ -233,7 +226,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut params = Params::<f64>::new();
     let mut histograms = Vec::new();
-    for (title, initializer, shape) in gallery() {
+    for (title, initializer, shape) in gallery()? {
         let id = params.insert_with(Shape::new(shape)?, |_| {});
         init::fill(&mut params, id, initializer, &mut rng)?;
         let histogram = Histogram::of(params.as_slice(id)?);
