@@ -74,6 +74,7 @@ impl Uses {
             id,
             transposed,
             role,
+            field: _,
         } = param;
         let position = self.uses.len();
         let first = *self.first.entry(id).or_insert(position);
