@@ -433,7 +433,7 @@ fn a_name_initializes_biases_too_and_a_type_does_not() {
     let net = net(&mut params);
     let bias = net.fc1.bias.unwrap();
     let mut init = |select: Select<'_>, value: f64| {
-        net.init_at(&mut params, select, init::constant(value), &mut rng())
+        net.reinit_at(&mut params, select, init::constant(value), &mut rng())
             .unwrap();
         [
             params.as_slice(net.fc1.weight).unwrap()[0],

@@ -69,7 +69,11 @@ fn gallery() -> Result<Vec<(&'static str, Anything, &'static [usize])>, init::In
         ("keras_default()", init::keras_default().boxed(), MATRIX),
         ("gluon_default()", init::gluon_default().boxed(), MATRIX),
         ("the chapter's own", chapters().boxed(), MATRIX),
-        ("by_name(\"RandomNormal\")", init::by_name("RandomNormal")?, MATRIX),
+        (
+            "by_name(\"RandomNormal\")",
+            init::by_name("RandomNormal")?,
+            MATRIX,
+        ),
     ])
 }
 
