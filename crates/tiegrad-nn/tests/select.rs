@@ -423,7 +423,7 @@ fn a_selected_parameter_has_to_be_in_the_arena() {
     );
     assert!(matches!(
         net.select(&Params::<f32>::new(), "fc1"),
-        Err(NameError::NotInArena { .. })
+        Err(NameError::Arena { .. })
     ));
 }
 

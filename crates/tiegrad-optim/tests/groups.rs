@@ -103,6 +103,27 @@ fn one_parameter_in_two_groups_by_two_paths_is_an_error_that_names_both() {
 }
 
 #[test]
+fn a_fork_is_treated_as_the_group_of_the_original_says() {
+    let mut params = Params::new();
+    let [a, b] = [(); 2].map(|()| vector(&mut params, &[0.0]));
+    let mut opt = SGD::new(1.0).group(Group::new(one(a)).lr(10.0));
+    let fork = params.fork(a).unwrap();
+    let fork_of_fork = params.fork(fork).unwrap();
+    let ids = [a, b, fork, fork_of_fork];
+    assert_eq!(
+        step_all(&mut opt, &mut params, &ids),
+        [-10.0, -1.0, -10.0, -10.0]
+    );
+    // Also when the original is gone; and where a group names the fork, it is in that one.
+    let mut opt = opt.group(Group::new(one(fork_of_fork)).lr(100.0));
+    params.remove(a).unwrap();
+    assert_eq!(
+        step_all(&mut opt, &mut params, &ids[1..]),
+        [-2.0, -20.0, -110.0]
+    );
+}
+
+#[test]
 fn removed_ids_leave_their_group_and_foreign_ones_are_errors() {
     let mut params = Params::new();
     let [a, b] = [(); 2].map(|()| vector(&mut params, &[1.0]));

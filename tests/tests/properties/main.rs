@@ -17,3 +17,4 @@ mod models;
 mod one_network;
 mod send_sync;
 mod ties;
+mod untie;
