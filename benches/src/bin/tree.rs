@@ -21,9 +21,11 @@ fn timed<T>(mut f: impl FnMut() -> T) -> f64 {
 }
 
 fn leaf(params: &mut Params<f32>) -> Linear {
+    let [matrix, vector] =
+        [&[1, 1][..], &[1]].map(|dims| Shape::new(dims).unwrap_or(Shape::SCALAR));
     Linear {
-        weight: params.insert_with(Shape::SCALAR, |_| {}),
-        bias: Some(params.insert_with(Shape::SCALAR, |_| {})),
+        weight: params.insert_with(matrix, |_| {}),
+        bias: Some(params.insert_with(vector, |_| {})),
         in_features: 1,
         out_features: 1,
     }
@@ -100,6 +102,12 @@ fn measure(name: &str, net: &Sequential, params: &mut Params<f32>) -> Result<(),
     show("tree", timed(|| net.tree(params)));
     show("tree, printed", timed(|| net.tree(params).to_string()));
     show("counts", timed(|| net.counts(params)));
+    show("summary", timed(|| net.summary(params, [1, 1]).is_ok()));
+    let printed = || {
+        net.summary(params, [1, 1])
+            .map(|summary| summary.to_string())
+    };
+    show("summary, printed", timed(|| printed().is_ok()));
     show("print", timed(|| net.to_string()));
     show(
         "freeze and thaw",

@@ -275,7 +275,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
             Special::Late(error) => return core.poison_with(*error),
             Special::Shapes(_) => {
                 let param = NonZeroUsize::new(field.addr()).map(|field| (id, field));
-                return self.shape_only(slot.shape, param, false, location);
+                return self.shape_at(&slot.shape, param, false, location);
             }
             Special::Uses(keep) => keep,
         };

@@ -207,7 +207,18 @@ impl<'t, T: Scalar> Graph<'t, T> {
         indices: bool,
         location: &'static Location<'static>,
     ) -> Var<'t, T> {
-        let (kind, shape) = (Kind::Shape { param, indices }, self.core.keep_shape(shape));
+        self.shape_at(self.core.keep_shape(shape), param, indices, location)
+    }
+
+    /// [`shape_only`](Graph::shape_only) of a shape that lasts as long as the graph.
+    pub(crate) fn shape_at(
+        self,
+        shape: &'t Shape,
+        param: Option<(ParamId, NonZeroUsize)>,
+        indices: bool,
+        location: &'static Location<'static>,
+    ) -> Var<'t, T> {
+        let kind = Kind::Shape { param, indices };
         self.core.push(kind, shape, &[], false, location)
     }
 
