@@ -126,7 +126,7 @@ pub struct Applied<'a> {
     /// Multiplications with an addition, as [`Op::multiply_adds`](crate::Op::multiply_adds) counts them.
     pub multiply_adds: u64,
     /// The parameters among its operands (or looked at by them), each with the address of the field that its id was read from if
-    /// [`Graph::param`] was given a reference.
+    /// it was read by [`Graph::param_ref`].
     pub params: &'a [(ParamId, NonZeroUsize)],
 }
 
