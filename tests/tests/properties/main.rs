@@ -16,5 +16,7 @@ mod gradients;
 mod models;
 mod one_network;
 mod send_sync;
+mod shapes;
 mod ties;
 mod untie;
+mod uses;
