@@ -413,6 +413,8 @@ fn closures_and_ids_may_select_nothing() {
     assert!(none(Select::path("fc1").and(Select::by(|_, _| false))));
     assert!(none(Select::path("fc1").except(Select::by(|_, _| true))));
     assert!(none(Vec::<String>::new().into()));
+    assert!(ReLU.select(&params, Select::all()).unwrap().is_empty());
+    assert!(ReLU.select(&params, "**").is_err());
     // But a name beside them has to be one.
     let select = Select::by(|_, _| false).or("fc2");
     assert!(net.select(&params, select).is_err());
