@@ -71,8 +71,10 @@ impl<'t, T: Scalar> Graph<'t, T> {
             return core.poison(O::NAME, problem, args, location);
         }
         for i in 0..args.len() {
-            if let Err(poisoned) = self.admit(O::NAME, op.kind(i), args, i, location) {
-                return poisoned;
+            match self.admit(O::NAME, op.kind(i), args, i, location) {
+                Ok(()) => {}
+                Err(Some(poisoned)) => return poisoned,
+                Err(None) => return self.shapes_of(op, args, location),
             }
         }
         let args: &'t [&'t Node<'t, T>] = args;
@@ -117,7 +119,19 @@ impl<'t, T: Scalar> Graph<'t, T> {
         core.push_op(kind, shape, args, (out, saved), needs_grad, location)
     }
 
-    /// Makes operand `i` what the op wants, or says why it cannot be. The first poisoned operand's poison is handed on.
+    /// Takes the op by value, so that an ordinary call need not keep it in memory.
+    #[cold]
+    #[inline(never)]
+    fn shapes_of<O: Op>(
+        self,
+        op: O,
+        args: &[&'t Node<'t, T>],
+        location: &'static Location<'static>,
+    ) -> Var<'t, T> {
+        self.apply_to_shapes(&op, args, location)
+    }
+
+    /// Makes operand `i` what the op wants, or says why it cannot be: `None` where it is a shape only. The first poisoned operand's poison is handed on.
     #[inline]
     fn admit(
         self,
@@ -126,11 +140,11 @@ impl<'t, T: Scalar> Graph<'t, T> {
         args: &mut [&'t Node<'t, T>],
         i: usize,
         location: &'static Location<'static>,
-    ) -> Result<(), Var<'t, T>> {
+    ) -> Result<(), Option<Var<'t, T>>> {
         let node = args[i];
         match (&node.kind, kind) {
             (
-                Kind::Input | Kind::Leaf | Kind::Param { .. } | Kind::Op(_),
+                Kind::Input | Kind::Leaf | Kind::Param { .. } | Kind::Op(_) | Kind::Use(_),
                 ArgKind::Dense | ArgKind::Strided,
             )
             | (Kind::View(_), ArgKind::Strided)
@@ -157,9 +171,10 @@ impl<'t, T: Scalar> Graph<'t, T> {
         args: &[&'t Node<'t, T>],
         i: usize,
         location: &'static Location<'static>,
-    ) -> Var<'t, T> {
+    ) -> Option<Var<'t, T>> {
         let problem = match &args[i].kind {
-            Kind::Poison(_) => return Var::new(args[i]),
+            Kind::Poison(_) => return Some(Var::new(args[i])),
+            Kind::Shape { .. } => return None,
             _ if !std::ptr::eq(args[i].core, self.core) => Problem::TwoGraphs,
             Kind::Indices(_) => Problem::ExpectedValues { operand: i },
             _ => {
@@ -167,7 +182,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
                 Problem::ExpectedIndices { operand: i }
             }
         };
-        self.core.poison(name, problem, args, location)
+        Some(self.core.poison(name, problem, args, location))
     }
 
     /// Another look at a node's numbers: a node without numbers of its own.
@@ -183,6 +198,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
         let core = self.core;
         let (base, offset) = match node.kind {
             Kind::View(view) => (view.base, view.offset + start),
+            Kind::Shape { param, .. } => return self.shape_only(shape, param, false, location),
             _ => (node, start),
         };
         let value = if shape.is_empty() {

@@ -107,6 +107,8 @@ pub enum Problem {
     NotOneElement,
     /// `backward` from a result that no parameter or leaf with a gradient had a part in (or in a pass without gradients).
     NoGradient,
+    /// A value was asked for where there are only shapes.
+    NoValues,
     /// A setting of the graph that came after its first use.
     TooLate,
 
@@ -219,6 +221,7 @@ impl fmt::Display for Problem {
                 f,
                 "the result depends on no parameter or leaf that requires a gradient, or the pass records none (tape.eval)"
             ),
+            Problem::NoValues => write!(f, "a shape-only pass has shapes and no values"),
             Problem::TooLate => write!(
                 f,
                 "this must be said before the graph's first parameter or op"

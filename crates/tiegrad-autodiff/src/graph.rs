@@ -1,15 +1,17 @@
 //! [`Graph`]: one recording, where data and parameters become Vars.
 
+use std::borrow::Borrow;
+use std::num::NonZeroUsize;
 use std::panic::Location;
 
 use ndarray::{ArrayView, Dimension};
-use tiegrad_arena::{IntoShape, ParamId, Selection, Shape};
+use tiegrad_arena::{IntoShape, ParamId, Selection, Shape, Slot};
 use tiegrad_kernels::Scalar;
 
 use crate::error::{ErrorRecord, Problem};
 use crate::input::{Indices, Input};
-use crate::node::Kind;
-use crate::recording::{Core, Only};
+use crate::node::{Kind, TrackedUse};
+use crate::recording::{Core, Only, Special};
 use crate::tape::RngState;
 use crate::var::Var;
 
@@ -214,7 +216,8 @@ impl<'t, T: Scalar> Graph<'t, T> {
     /// A parameter as a Var: a look-up and a small record, nothing is copied. Using one id twice is a tie; the uses' gradients sum
     /// in the slot.
     ///
-    /// A stale or foreign id poisons the Var.
+    /// A layer hands over a reference to its field (`g.param(&self.weight)`), so that a use can be named by the field's path (see
+    /// [`per_use`](Graph::per_use)); an id by value does as well. A stale or foreign id poisons the Var.
     ///
     /// ```
     /// # use tiegrad_arena::Params; use tiegrad_autodiff::Tape; use ndarray::array;
@@ -228,16 +231,20 @@ impl<'t, T: Scalar> Graph<'t, T> {
     /// ```
     #[track_caller]
     #[inline]
-    pub fn param(self, id: ParamId) -> Var<'t, T> {
+    pub fn param(self, id: impl Borrow<ParamId>) -> Var<'t, T> {
         let core = self.core;
         let location = Location::caller();
+        let field: &ParamId = id.borrow();
+        let id = *field;
         let Ok(slot) = core.values.slot(id) else {
             return self.missing(id, location);
         };
         let selected = match core.only.get() {
             Only::All => true,
             Only::These(selection) => selection.contains(id),
-            Only::Late(error) => return core.poison_with(*error),
+            Only::Special(special) => {
+                return self.special_param(special, slot, std::ptr::from_ref(field), location);
+            }
         };
         let needs_grad = selected && slot.requires_grad && core.grads.is_some();
         let value = &core.values.slab()[slot.offset..slot.offset + slot.shape.len()];
@@ -251,6 +258,43 @@ impl<'t, T: Scalar> Graph<'t, T> {
             needs_grad,
             location,
         )
+    }
+
+    /// [`param`](Graph::param) in a recording that is not an ordinary one.
+    #[cold]
+    #[inline(never)]
+    fn special_param(
+        self,
+        special: &'t Special<'t, T>,
+        slot: &'t Slot,
+        field: *const ParamId,
+        location: &'static Location<'static>,
+    ) -> Var<'t, T> {
+        let (core, id) = (self.core, slot.info().id);
+        let keep = match special {
+            Special::Late(error) => return core.poison_with(*error),
+            Special::Shapes(_) => {
+                let param = NonZeroUsize::new(field.addr()).map(|field| (id, field));
+                return self.shape_only(slot.shape, param, false, location);
+            }
+            Special::Uses(keep) => keep,
+        };
+        let needs_grad = slot.requires_grad && keep.wants(id);
+        let kind = match needs_grad {
+            false => Kind::Param {
+                id,
+                offset: slot.offset,
+            },
+            true => Kind::Use(core.records.alloc_with(|| TrackedUse {
+                id,
+                offset: slot.offset,
+                field: field.addr(),
+                asked_at: location,
+                user_line: core.user_line(location),
+            })),
+        };
+        let value = &core.values.slab()[slot.range()];
+        core.push(kind, &slot.shape, value, needs_grad, location)
     }
 
     #[cold]
@@ -284,19 +328,30 @@ impl<'t, T: Scalar> Graph<'t, T> {
     #[track_caller]
     pub fn only(self, selection: &'t Selection) -> Graph<'t, T> {
         let core = self.core;
-        core.only.set(if core.last.get().is_none() {
-            Only::These(selection)
-        } else {
-            let location = Location::caller();
-            let record = ErrorRecord {
-                op: "only",
-                problem: Problem::TooLate,
-                shapes: &[],
-                params: &[],
-                location,
-            };
-            Only::Late(core.records.alloc(record))
+        if core.last.get().is_some() {
+            return self.too_late("only", Location::caller());
+        }
+        match core.only.get() {
+            Only::Special(Special::Uses(keep)) => keep.set_only(selection),
+            Only::Special(_) => {}
+            Only::All | Only::These(_) => core.only.set(Only::These(selection)),
+        }
+        self
+    }
+
+    /// Makes every parameter from now on the error that a setting came too late.
+    #[cold]
+    pub(crate) fn too_late(self, op: &'static str, location: &'static Location<'static>) -> Self {
+        let late = Special::Late(ErrorRecord {
+            op,
+            problem: Problem::TooLate,
+            shapes: &[],
+            params: &[],
+            location,
         });
+        self.core
+            .only
+            .set(Only::Special(self.core.records.alloc(late)));
         self
     }
 

@@ -42,8 +42,10 @@ mod op;
 pub mod ops;
 mod recording;
 mod sample;
+mod shapes;
 mod sink;
 mod tape;
+mod uses;
 mod var;
 
 pub use error::{Error, Problem};
@@ -51,5 +53,7 @@ pub use graph::Graph;
 pub use input::{AsIndex, Indices, Input};
 pub use op::{ArgKind, Backward, Dst, Forward, Op, View};
 pub use sample::{ArgSpec, Sample};
+pub use shapes::{Applied, Part, Watch};
 pub use tape::{RngState, Tape};
+pub use uses::{Contribution, UseGrads};
 pub use var::Var;

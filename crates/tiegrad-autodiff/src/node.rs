@@ -1,6 +1,7 @@
 //! [`Node`]: what the tape keeps of one Var, and the layouts of views.
 
 use std::cell::Cell;
+use std::num::NonZeroUsize;
 use std::panic::Location;
 
 use tiegrad_arena::{ParamId, Shape};
@@ -38,14 +39,33 @@ pub(crate) enum Kind<'t, T: Scalar> {
     Leaf,
     /// A parameter; its gradient is the slot's.
     Param { id: ParamId, offset: usize },
+    /// A parameter whose uses are told apart: it has a gradient of its own, which goes to the slot after each rule.
+    Use(&'t TrackedUse),
     /// The result of an op.
     Op(&'t dyn Erased<T>),
     /// Other eyes on another node's numbers. It has no gradient of its own: rules write through it.
     View(&'t ViewOf<'t, T>),
     /// Indices (of rows, of classes); `value` is empty.
     Indices(&'t [u32]),
+    /// A shape without numbers: what a shape-only pass is made of. `value` is empty.
+    Shape {
+        /// The parameter that it is or looks at, and the address of the field that its id was read from.
+        param: Option<(ParamId, NonZeroUsize)>,
+        indices: bool,
+    },
     /// An op that failed; `value` is empty.
     Poison(&'t ErrorRecord<'t>),
+}
+
+/// A parameter's use in a recording that keeps each use's gradient.
+pub(crate) struct TrackedUse {
+    pub(crate) id: ParamId,
+    pub(crate) offset: usize,
+    /// The address of the field that the id was read from, if it was handed over by reference.
+    pub(crate) field: usize,
+    /// Where the parameter was asked for, as the tape knows it and as a user should see it.
+    pub(crate) asked_at: &'static Location<'static>,
+    pub(crate) user_line: &'static Location<'static>,
 }
 
 /// What a view looks at, and how.
@@ -108,7 +128,8 @@ impl<T: Scalar> Node<'_, T> {
         match &self.kind {
             Kind::Input => "input",
             Kind::Leaf => "leaf",
-            Kind::Param { .. } => "parameter",
+            Kind::Param { .. } | Kind::Use(_) => "parameter",
+            Kind::Shape { .. } => "shape",
             Kind::Op(op) => op.name(),
             Kind::View(_) => "view",
             Kind::Indices(_) => "indices",

@@ -73,6 +73,13 @@ pub trait Op: Copy + 'static {
     /// `forward` and `backward` rely on is checked here, except for values.
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem>;
 
+    /// How many multiplications with an addition the forward takes, for summaries of networks. Counted where products are summed (products of matrices, attention);
+    /// what is O(1) per element counts as 0, as is the custom.
+    fn multiply_adds(&self, args: &[&Shape], out: &Shape) -> u64 {
+        let _ = (args, out);
+        0
+    }
+
     /// How many numbers the forward keeps for the rule, besides operands and result (which stay on the tape anyway).
     fn saved(&self, args: &[&Shape], out: &Shape) -> usize {
         let _ = (args, out);
@@ -89,6 +96,12 @@ pub trait Op: Copy + 'static {
 
     /// Small inputs, over which the gradient checks walk: every setting, broadcast and empty shapes.
     fn samples() -> Vec<Sample<Self>>;
+}
+
+/// A product of sizes, for [`Op::multiply_adds`]: the greatest number where it is too large.
+pub(crate) fn count<const N: usize>(sizes: [usize; N]) -> u64 {
+    let sizes = sizes.into_iter();
+    sizes.fold(1, |product, size| u64::saturating_mul(product, size as u64))
 }
 
 /// What an operand must be like for an op.
@@ -479,6 +492,9 @@ pub(crate) fn indices_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> &'t [u32] {
 pub(crate) trait Erased<T: Scalar> {
     fn name(&self) -> &'static str;
     fn run(&self, cx: &Backward<'_, '_, T>);
+    fn kind(&self, i: usize) -> ArgKind;
+    fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem>;
+    fn multiply_adds(&self, args: &[&Shape], out: &Shape) -> u64;
 }
 
 impl<T: Scalar, O: Op> Erased<T> for O {
@@ -488,5 +504,14 @@ impl<T: Scalar, O: Op> Erased<T> for O {
     #[inline]
     fn run(&self, cx: &Backward<'_, '_, T>) {
         self.backward(cx);
+    }
+    fn kind(&self, i: usize) -> ArgKind {
+        Op::kind(self, i)
+    }
+    fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
+        Op::shape(self, args)
+    }
+    fn multiply_adds(&self, args: &[&Shape], out: &Shape) -> u64 {
+        Op::multiply_adds(self, args, out)
     }
 }

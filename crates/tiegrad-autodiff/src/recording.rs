@@ -10,16 +10,28 @@ use tiegrad_kernels::Scalar;
 use crate::error::{Error, ErrorRecord, Problem};
 use crate::memory::NumberArena;
 use crate::node::{GradBuf, Kind, Node};
+use crate::shapes::Watch;
 use crate::tape::RngState;
+use crate::uses::KeepUses;
 use crate::var::Var;
 
 /// Which parameters get gradients.
 #[derive(Clone, Copy)]
-pub(crate) enum Only<'t> {
+pub(crate) enum Only<'t, T: Scalar> {
     All,
     These(&'t Selection),
-    /// Said too late: every parameter from then on is this error.
-    Late(&'t ErrorRecord<'t>),
+    /// What is rare stands behind one arm, so that [`Graph::param`](crate::Graph::param) pays nothing for it.
+    Special(&'t Special<'t, T>),
+}
+
+/// What a recording does with parameters besides reading them.
+pub(crate) enum Special<'t, T: Scalar> {
+    /// A setting of the graph came too late: every parameter from then on is this error.
+    Late(ErrorRecord<'t>),
+    /// Each use's gradient is kept apart: see [`UseGrads`](crate::UseGrads).
+    Uses(KeepUses<'t, T>),
+    /// There are shapes only: see [`Tape::shapes`](crate::Tape::shapes).
+    Shapes(&'t dyn Watch),
 }
 
 /// What all nodes of a recording share. It lies on the tape and has no destructor.
@@ -28,7 +40,7 @@ pub(crate) struct Core<'t, T: Scalar> {
     pub(crate) numbers: &'t NumberArena,
     pub(crate) values: &'t Values<T>,
     pub(crate) grads: Option<RefCell<&'t mut Grads<T>>>,
-    pub(crate) only: Cell<Only<'t>>,
+    pub(crate) only: Cell<Only<'t, T>>,
     pub(crate) last: Cell<Option<&'t Node<'t, T>>>,
     pub(crate) free: Cell<Option<&'t mut GradBuf<'t, T>>>,
     pub(crate) training: Cell<bool>,
@@ -172,11 +184,7 @@ impl<'t, T: Scalar> Core<'t, T> {
 
     #[cold]
     pub(crate) fn poison_with(&'t self, mut record: ErrorRecord<'t>) -> Var<'t, T> {
-        if let Some((file, caller)) = self.caller.get()
-            && record.location.file() == file
-        {
-            record.location = caller;
-        }
+        record.location = self.user_line(record.location);
         let record: &'t ErrorRecord<'t> = self.records.alloc(record);
         self.push(
             Kind::Poison(record),
@@ -185,6 +193,17 @@ impl<'t, T: Scalar> Core<'t, T> {
             false,
             record.location,
         )
+    }
+
+    /// The line that a user should be shown for one in the library: see [`Graph::called_from`](crate::Graph::called_from).
+    pub(crate) fn user_line(
+        &self,
+        location: &'static Location<'static>,
+    ) -> &'static Location<'static> {
+        match self.caller.get() {
+            Some((file, caller)) if location.file() == file => caller,
+            _ => location,
+        }
     }
 
     /// The error that a poisoned node stands for.
@@ -202,6 +221,8 @@ impl<'t, T: Scalar> Core<'t, T> {
 fn param_of<T: Scalar>(node: &Node<'_, T>) -> Option<ParamId> {
     match node.kind {
         Kind::Param { id, .. } => Some(id),
+        Kind::Use(tracked) => Some(tracked.id),
+        Kind::Shape { param, .. } => param.map(|(id, _)| id),
         Kind::View(view) => param_of(view.base),
         _ => None,
     }

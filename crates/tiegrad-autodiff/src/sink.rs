@@ -431,7 +431,7 @@ enum Home<'t, T: Scalar> {
 
 /// The node that has the gradient: the node itself, or what it looks at.
 #[inline]
-fn base_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> &'t Node<'t, T> {
+pub(crate) fn base_of<'t, T: Scalar>(node: &'t Node<'t, T>) -> &'t Node<'t, T> {
     match node.kind {
         Kind::View(view) => view.base,
         _ => node,

@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorRecord, Problem};
 use crate::graph::Graph;
 use crate::input::Input;
 use crate::node::{Kind, Node};
+use crate::recording::{Only, Special};
+use crate::uses::walk_uses;
 
 /// A value on the tape: a number, vector, matrix or more, with what is needed to differentiate it. A `Copy` handle of 8 bytes.
 ///
@@ -123,6 +125,14 @@ impl<'t, T: Scalar> Var<'t, T> {
         }
     }
 
+    /// [`healthy`](Var::healthy), and with values. (Of a shape alone, the value is an empty slice: where one number is wanted, that is enough to ask.)
+    fn valued(self, op: &'static str) -> Result<&'t Node<'t, T>, Error> {
+        match self.is_placeholder() {
+            true => self.fail(op, Problem::NoValues),
+            false => self.healthy(),
+        }
+    }
+
     /// The numbers, as a view of the tape. O(1).
     ///
     /// # Errors
@@ -137,7 +147,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// ```
     pub fn value(self) -> Result<ArrayViewD<'t, T>, Error> {
         use ndarray::ShapeBuilder;
-        let node = self.healthy()?;
+        let node = self.valued("value")?;
         let dims = IxDyn(node.shape);
         let view = match node.strides() {
             Some(strides) if !node.is_contiguous() => ArrayViewD::from_shape(
@@ -163,7 +173,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// # Ok::<(), tiegrad_autodiff::Error>(())
     /// ```
     pub fn as_slice(self) -> Result<Option<&'t [T]>, Error> {
-        let node = self.healthy()?;
+        let node = self.valued("as_slice")?;
         Ok(node.is_contiguous().then_some(node.value))
     }
 
@@ -183,7 +193,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn item(self) -> Result<T, Error> {
         match self.healthy()?.value {
             [x] => Ok(*x),
-            _ => self.fail("item", Problem::NotOneElement),
+            _ => self
+                .valued("item")
+                .and_then(|_| self.fail("item", Problem::NotOneElement)),
         }
     }
 
@@ -206,7 +218,9 @@ impl<'t, T: Scalar> Var<'t, T> {
     pub fn backward(self) -> Result<T, Error> {
         let node = self.healthy()?;
         let &[loss] = node.value else {
-            return self.fail("backward", Problem::NotScalar);
+            return self
+                .valued("backward")
+                .and_then(|_| self.fail("backward", Problem::NotScalar));
         };
         self.start(&[T::ONE], loss)
     }
@@ -226,7 +240,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// # Ok::<(), tiegrad_autodiff::Error>(())
     /// ```
     pub fn backward_with(self, cotangent: impl Input<T>) -> Result<(), Error> {
-        let node = self.healthy()?;
+        let node = self.valued("backward_with")?;
         if cotangent.dims() != &**node.shape {
             return self.fail("backward_with", Problem::ShapesDiffer);
         }
@@ -268,7 +282,10 @@ impl<'t, T: Scalar> Var<'t, T> {
             |x| x,
         );
         node.grad.set(Some(buffer));
-        walk(node);
+        match node.core.only.get() {
+            Only::Special(Special::Uses(keep)) => walk_uses(node, keep),
+            _ => walk(node),
+        }
         Ok(result)
     }
 
@@ -288,7 +305,7 @@ impl<'t, T: Scalar> Var<'t, T> {
     /// # Ok::<(), tiegrad_autodiff::Error>(())
     /// ```
     pub fn grad(self) -> Result<Option<ArrayD<T>>, Error> {
-        let node = self.healthy()?;
+        let node = self.valued("grad")?;
         let Some(buffer) = node.grad.take() else {
             return Ok(None);
         };
@@ -304,6 +321,7 @@ impl<T: Scalar> std::fmt::Debug for Var<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.error(), self.node.kind_name()) {
             (Some(error), _) => write!(f, "Var(poisoned: {error})"),
+            (None, kind @ "shape") => write!(f, "Var(shape={}, {kind} only)", self.node.shape),
             (None, "indices") => write!(f, "Var(indices, shape={})", self.node.shape),
             (None, kind) => match self.value() {
                 Ok(value) => write!(f, "Var({value}, shape={}, {kind})", self.node.shape),

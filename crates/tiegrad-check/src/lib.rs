@@ -25,6 +25,8 @@ mod op;
 
 use std::fmt;
 
+use tiegrad_arena::Shape;
+
 pub use model::gradcheck;
 pub use op::{OpReport, check_op, check_ops};
 
@@ -85,6 +87,17 @@ pub enum CheckError {
         /// The op's error.
         error: tiegrad_autodiff::Error,
     },
+    /// The shape-only pass gives another shape than the pass with numbers.
+    Shape {
+        /// The op's name.
+        what: String,
+        /// Which sample.
+        place: String,
+        /// What the shape-only pass gives.
+        found: Box<Shape>,
+        /// What the other gives.
+        expected: Box<Shape>,
+    },
     /// An op without samples, or a model without a parameter that requires a gradient: a check that checks nothing.
     Nothing {
         /// The op's name, or `model`.
@@ -108,6 +121,15 @@ impl fmt::Display for CheckError {
             CheckError::Failed { what, place, error } => {
                 write!(f, "{what}, {place}, does not run: {error}")
             }
+            CheckError::Shape {
+                what,
+                place,
+                found,
+                expected,
+            } => write!(
+                f,
+                "{what}, {place}, has the shape {found} in a shape-only pass and {expected} with numbers"
+            ),
             CheckError::Nothing { what } => write!(f, "{what} has nothing to check"),
         }
     }

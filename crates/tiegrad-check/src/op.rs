@@ -2,7 +2,8 @@
 
 use ndarray::ArrayD;
 use tiegrad_arena::Params;
-use tiegrad_autodiff::{ArgKind, Error, Graph, Op, Sample, Tape, Var, ops};
+use tiegrad_arena::{ParamId, Shape};
+use tiegrad_autodiff::{ArgKind, Error, Graph, Op, Sample, Tape, UseGrads, Var, ops};
 use tiegrad_kernels::{Dual, Scalar};
 
 use crate::draw::{Drawn, cotangent, draw, rng};
@@ -84,6 +85,12 @@ pub fn check_op<O: Op>() -> Result<Report, CheckError> {
                 analytic,
                 reference,
             },
+            Problem::Shape { found, expected } => CheckError::Shape {
+                what: O::NAME.into(),
+                place: format!("sample {i}"),
+                found: Box::new(found),
+                expected: Box::new(expected),
+            },
         })?;
         report.samples += 1;
         report.elements += check.elements;
@@ -105,6 +112,10 @@ enum Problem {
         element: usize,
         analytic: f64,
         reference: f64,
+    },
+    Shape {
+        found: Shape,
+        expected: Shape,
     },
 }
 
@@ -188,7 +199,66 @@ impl<O: Op> Check<O> {
             }
         }
         self.transposed_views(&gradients)?;
-        self.shared_operands()
+        self.shared_operands()?;
+        self.shape_only()?;
+        self.each_use(&gradients)
+    }
+
+    /// A pass without numbers gives the shape that the pass with numbers gives.
+    fn shape_only(&mut self) -> Result<(), Problem> {
+        let g = self.tape.shapes(&self.params, &());
+        let places: Vec<_> = self
+            .args
+            .iter()
+            .map(|arg| match arg {
+                Drawn::Values(values) => g.placeholder(values.shape()),
+                Drawn::Indices(indices) => g.placeholder_indices(indices.shape()),
+            })
+            .collect();
+        let y = g.apply(self.op, &places);
+        if let Some(error) = y.error() {
+            return Err(error.into());
+        }
+        let (found, expected) = (*y.shape(), self.cotangent.shape());
+        match Shape::new(expected) {
+            Ok(expected) if found != expected => Err(Problem::Shape { found, expected }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Operands that are parameters whose uses are kept apart: the slots get the same gradients, and each is the sum of its contributions.
+    fn each_use(&mut self, gradients: &Gradients) -> Result<(), Problem> {
+        let mut params = Params::<f64>::new();
+        let mut uses = UseGrads::new();
+        let ids: Vec<Option<ParamId>> = self
+            .args
+            .iter()
+            .map(|arg| params.insert(arg.values()?).ok())
+            .collect();
+        if ids.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let g = self.tape.record(&mut params).per_use(&mut uses);
+        let mut all = vars(g, &self.args, &|_| false);
+        for (var, id) in all.iter_mut().zip(&ids) {
+            if let Some(id) = id {
+                *var = g.param(id);
+            }
+        }
+        g.apply(self.op, &all).backward_with(&self.cotangent)?;
+        for (i, id) in ids.iter().enumerate() {
+            let (Some(id), Some(expected)) = (id, &gradients[i]) else {
+                continue;
+            };
+            let slot = params.grad(*id).ok().flatten().map(|grad| grad.to_owned());
+            let of_slot = format!("operand {i}, a parameter whose uses are kept apart");
+            self.compare(&of_slot, &slot, expected, ROUNDING)?;
+            let contributions = uses.of(*id).map(|each| each.grad().to_owned());
+            let sum = contributions.reduce(|sum, each| sum + each);
+            let of_sum = format!("operand {i}, the contributions of its uses");
+            self.compare(&of_sum, &sum, expected, ROUNDING)?;
+        }
+        Ok(())
     }
 
     /// The gradients of cotangent · op(args) with respect to those operands that `wanted` says.

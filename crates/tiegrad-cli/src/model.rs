@@ -40,6 +40,7 @@ fn by_block(mut summary: Summary) -> Summary {
             Some(block) if row.depth > blocks => {
                 block.own += row.own;
                 block.tied |= row.tied;
+                block.multiply_adds += row.multiply_adds;
             }
             _ => rows.push(row),
         }
@@ -132,11 +133,13 @@ impl Engine for Model {
     }
 
     fn describe(&self) -> String {
-        format!(
-            "{}\n\n{}",
-            self.net.tree(&self.params),
-            by_block(self.net.summary(&self.params))
-        )
+        // Of one sequence of full length.
+        let input = tokens([1, self.net.wpe.num_embeddings]);
+        let summary = match self.net.summary(&self.params, input) {
+            Ok(summary) => summary,
+            Err(_) => self.net.counts(&self.params),
+        };
+        format!("{}\n\n{}", self.net.tree(&self.params), by_block(summary))
     }
 
     fn step(&mut self, iter: u64, batch: &Batch, lr: f64) -> Result<StepReport> {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::Location;
 
-use tiegrad_autodiff::Var;
+use tiegrad_autodiff::{Part, Var};
 use tiegrad_kernels::{Dual, Scalar, ScalarFn};
 
 use crate::tree::Module;
@@ -57,29 +57,59 @@ impl<L: Layer> Layer for Box<L> {
 /// Applies the layers in order.
 impl<L: Layer> Layer for Vec<L> {
     fn forward<'t, T: Scalar>(&self, mut x: Var<'t, T>) -> Var<'t, T> {
-        for layer in self {
-            x = layer.forward(x);
+        let input = x;
+        input.enter(|| Part::of(self));
+        for (index, layer) in self.iter().enumerate() {
+            let before = x;
+            before.enter(|| Part::Child(index));
+            x = layer.forward(before).leave(before);
         }
-        x
+        x.leave(input)
     }
 }
 
 /// Applies the layers in order.
 impl<L: Layer, const N: usize> Layer for [L; N] {
     fn forward<'t, T: Scalar>(&self, mut x: Var<'t, T>) -> Var<'t, T> {
-        for layer in self {
-            x = layer.forward(x);
+        let input = x;
+        input.enter(|| Part::of(self));
+        for (index, layer) in self.iter().enumerate() {
+            let before = x;
+            before.enter(|| Part::Child(index));
+            x = layer.forward(before).leave(before);
         }
-        x
+        x.leave(input)
     }
+}
+
+/// Runs a layer in a shape-only pass, as a part of the network that whoever watches is told of.
+#[cold]
+#[inline(never)]
+pub(crate) fn observed<'t, T: Scalar>(
+    x: Var<'t, T>,
+    part: Part,
+    caller: &'static Location<'static>,
+    f: impl FnOnce(Var<'t, T>) -> Var<'t, T>,
+) -> Var<'t, T> {
+    // The closure hides the caller from the ops within.
+    x.graph()
+        .called_from(file!(), caller, || x.within(|| part, f))
 }
 
 macro_rules! tuple {
     ($($layer:ident $index:tt),*) => {
         /// Applies the layers in order.
         impl<$($layer: Layer),*> Layer for ($($layer,)*) {
+            #[track_caller]
             #[inline]
             fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
+                // Asked once: in an ordinary pass, that is all this costs.
+                if x.is_placeholder() {
+                    return observed(x, Part::of(self), Location::caller(), |x| {
+                        $(let x = x.within(|| Part::Child($index), |x| self.$index.forward(x));)*
+                        x
+                    });
+                }
                 $(let x = self.$index.forward(x);)*
                 x
             }

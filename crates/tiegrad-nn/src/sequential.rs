@@ -2,7 +2,7 @@
 
 use std::ops::Index;
 
-use tiegrad_autodiff::Var;
+use tiegrad_autodiff::{Part, Var};
 use tiegrad_kernels::Scalar;
 
 use crate::layer::{DynLayer, Layer};
@@ -199,10 +199,14 @@ impl Child {
 
 impl Layer for Sequential {
     fn forward<'t, T: Scalar>(&self, mut x: Var<'t, T>) -> Var<'t, T> {
-        for child in &self.children {
-            x = child.layer.forward(x);
+        let input = x;
+        input.enter(|| Part::of(self));
+        for (index, child) in self.children.iter().enumerate() {
+            let before = x;
+            before.enter(|| Part::Child(index));
+            x = child.layer.forward(before).leave(before);
         }
-        x
+        x.leave(input)
     }
 }
 

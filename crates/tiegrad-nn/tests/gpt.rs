@@ -63,7 +63,10 @@ fn print_tree_and_summary() {
     let gpt = GPT::new(&mut params, &small(), &mut rng()).unwrap();
     insta::assert_snapshot!("gpt_print", gpt.to_string());
     insta::assert_snapshot!("gpt_tree", gpt.tree(&params).to_string());
-    insta::assert_snapshot!("gpt_summary", gpt.summary(&params).to_string());
+    insta::assert_snapshot!(
+        "gpt_summary",
+        gpt.summary(&params, tokens([2, 5])).unwrap().to_string()
+    );
 }
 
 #[test]

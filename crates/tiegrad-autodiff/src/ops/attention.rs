@@ -8,7 +8,7 @@ use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{Scalar, Write};
 
 use crate::error::Problem;
-use crate::op::{ArgKind, Backward, Dst, Forward, Op, View};
+use crate::op::{ArgKind, Backward, Dst, Forward, Op, View, count};
 use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
@@ -103,6 +103,12 @@ impl Op for Attention {
             });
         }
         Shape::new(&[q[0], q[1], q[2], v[3]]).map_err(|_| Problem::BadShape)
+    }
+
+    /// Both products in full: what a causal mask leaves out is counted, as is the custom.
+    fn multiply_adds(&self, args: &[&Shape], _: &Shape) -> u64 {
+        let (q, k, v) = (args[0], args[1], args[2]);
+        count([q[0], q[2], q[1], k[1], q[3] + v[3]])
     }
 
     /// The probabilities.

@@ -5,7 +5,7 @@ use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{MAX_RANK, Scalar, Write, reduce};
 
 use crate::error::Problem;
-use crate::op::{ArgKind, Backward, Forward, Op};
+use crate::op::{ArgKind, Backward, Forward, Op, count};
 use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
@@ -91,6 +91,10 @@ impl Op for Linear {
             });
         }
         x.with(rank - 1, w[0]).ok_or(Problem::BadShape)
+    }
+
+    fn multiply_adds(&self, args: &[&Shape], out: &Shape) -> u64 {
+        count([out.len(), args[1][1]])
     }
 
     #[inline]

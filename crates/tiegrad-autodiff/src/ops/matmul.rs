@@ -6,7 +6,7 @@ use tiegrad_kernels::{MAX_RANK, Scalar, Write};
 
 use super::binary::broadcast;
 use crate::error::Problem;
-use crate::op::{ArgKind, Backward, Dst, Forward, Op, View};
+use crate::op::{ArgKind, Backward, Dst, Forward, Op, View, count};
 use crate::sample::{ArgSpec, Sample};
 use crate::var::Var;
 
@@ -69,6 +69,10 @@ impl Op for Matmul {
         dims[batch.rank()] = a[ra - 2];
         dims[batch.rank() + 1] = b[rb - 1];
         Shape::new(&dims[..batch.rank() + 2]).map_err(|_| Problem::BadShape)
+    }
+
+    fn multiply_adds(&self, args: &[&Shape], out: &Shape) -> u64 {
+        count([out.len(), args[0].last().copied().unwrap_or(0)])
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {

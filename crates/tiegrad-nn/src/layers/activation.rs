@@ -1,12 +1,13 @@
 //! Activations as layers.
 
 use std::fmt;
+use std::panic::Location;
 
-use tiegrad_autodiff::Var;
+use tiegrad_autodiff::{Part, Var};
 use tiegrad_derive::Module;
 use tiegrad_kernels::Scalar;
 
-use crate::layer::Layer;
+use crate::layer::{Layer, observed};
 use crate::tree::PyFloat;
 
 macro_rules! activation {
@@ -20,6 +21,10 @@ macro_rules! activation {
             #[track_caller]
             #[inline]
             fn forward<'t, T: Scalar>(&self, $x: Var<'t, T>) -> Var<'t, T> {
+                // Asked once: in an ordinary pass, that is all this costs.
+                if $x.is_placeholder() {
+                    return observed($x, Part::of(self), Location::caller(), |$x| $result);
+                }
                 $result
             }
         }
@@ -106,7 +111,8 @@ impl Layer for GELU {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        x.gelu()
+        x.enter(|| Part::of(self));
+        x.gelu().leave(x)
     }
 }
 
@@ -129,7 +135,8 @@ impl Layer for GELUTanh {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        x.gelu_tanh()
+        x.enter(|| Part::of(self));
+        x.gelu_tanh().leave(x)
     }
 }
 
@@ -169,7 +176,8 @@ impl Layer for LeakyReLU {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        x.leaky_relu(self.negative_slope)
+        x.enter(|| Part::of(self));
+        x.leaky_relu(self.negative_slope).leave(x)
     }
 }
 
@@ -195,7 +203,8 @@ impl Layer for Softmax {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        x.softmax(self.dim)
+        x.enter(|| Part::of(self));
+        x.softmax(self.dim).leave(x)
     }
 }
 
@@ -225,7 +234,8 @@ impl Layer for LogSoftmax {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        x.log_softmax(self.dim)
+        x.enter(|| Part::of(self));
+        x.log_softmax(self.dim).leave(x)
     }
 }
 
@@ -253,9 +263,11 @@ impl Layer for Flatten {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        match **x.shape() {
+        x.enter(|| Part::of(self));
+        let flat = match **x.shape() {
             [] | [_] | [_, _] => x,
             [first, ref rest @ ..] => x.reshape([first, rest.iter().product()]),
-        }
+        };
+        flat.leave(x)
     }
 }

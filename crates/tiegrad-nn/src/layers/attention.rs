@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use tiegrad_arena::Params;
-use tiegrad_autodiff::{Input, Var};
+use tiegrad_autodiff::{Input, Part, Var};
 use tiegrad_derive::Module;
 use tiegrad_kernels::Scalar;
 
@@ -94,6 +94,7 @@ pub(crate) fn check_heads(n_embd: usize, n_head: usize) -> Result<(), InitError>
 impl Layer for CausalSelfAttention {
     #[track_caller]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
+        x.enter(|| Part::of(self));
         let (shape, width) = (*x.shape(), self.c_proj.in_features);
         // Any other rank does not fit the reshapes below, which say so.
         let (batch, time) = match *shape {
@@ -118,7 +119,7 @@ impl Layer for CausalSelfAttention {
             2 => y.reshape([time, width]),
             _ => y.reshape([batch, time, width]),
         };
-        self.resid_dropout.forward(self.c_proj.forward(y))
+        self.resid_dropout.forward(self.c_proj.forward(y)).leave(x)
     }
 }
 

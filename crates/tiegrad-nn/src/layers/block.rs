@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use tiegrad_arena::Params;
-use tiegrad_autodiff::Var;
+use tiegrad_autodiff::{Part, Var};
 use tiegrad_derive::Module;
 use tiegrad_kernels::Scalar;
 
@@ -140,8 +140,9 @@ impl Block {
 impl Layer for MLP {
     #[track_caller]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        let x = self.gelu.forward(self.c_fc.forward(x));
-        self.dropout.forward(self.c_proj.forward(x))
+        x.enter(|| Part::of(self));
+        let h = self.gelu.forward(self.c_fc.forward(x));
+        self.dropout.forward(self.c_proj.forward(h)).leave(x)
     }
 }
 
@@ -149,7 +150,8 @@ impl Layer for Block {
     #[track_caller]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         // Operators would name this line in an error; x and what the parts return have one shape, so these two cannot fail first.
-        let x = x + self.attn.forward(self.ln_1.forward(x));
-        x + self.mlp.forward(self.ln_2.forward(x))
+        x.enter(|| Part::of(self));
+        let h = x + self.attn.forward(self.ln_1.forward(x));
+        (h + self.mlp.forward(self.ln_2.forward(h))).leave(x)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tiegrad_autodiff::Var;
+use tiegrad_autodiff::{Part, Var};
 use tiegrad_derive::Module;
 use tiegrad_kernels::Scalar;
 
@@ -46,6 +46,8 @@ impl Layer for Dropout {
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         // Exactly 0 costs no op.
-        if self.p == 0.0 { x } else { x.dropout(self.p) }
+        x.enter(|| Part::of(self));
+        let y = if self.p == 0.0 { x } else { x.dropout(self.p) };
+        y.leave(x)
     }
 }

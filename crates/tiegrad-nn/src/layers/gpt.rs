@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use tiegrad_arena::Params;
-use tiegrad_autodiff::Var;
+use tiegrad_autodiff::{Part, Var};
 use tiegrad_derive::Module;
 use tiegrad_kernels::Scalar;
 
@@ -233,11 +233,9 @@ impl GPT {
     pub fn hidden<'t, T: Scalar>(&self, idx: Var<'t, T>) -> Var<'t, T> {
         let time = idx.shape().last().copied().unwrap_or(0);
         // Too long a sequence is an error of this slice: the range does not lie in the dimension.
-        let positions = idx.graph().param(self.wpe.weight).slice(0, 0..time);
+        let positions = idx.graph().param(&self.wpe.weight).slice(0, 0..time);
         let mut x = self.drop.forward(self.wte.forward(idx) + positions);
-        for block in &self.h {
-            x = block.forward(x);
-        }
+        x = self.h.forward(x);
         self.ln_f.forward(x)
     }
 }
@@ -246,6 +244,7 @@ impl GPT {
 impl Layer for GPT {
     #[track_caller]
     fn forward<'t, T: Scalar>(&self, idx: Var<'t, T>) -> Var<'t, T> {
-        self.lm_head.forward(self.hidden(idx))
+        idx.enter(|| Part::of(self));
+        self.lm_head.forward(self.hidden(idx)).leave(idx)
     }
 }

@@ -119,8 +119,8 @@ impl Layer for Linear {
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
-        let (weight, bias) = (g.param(self.weight), self.bias);
-        match bias {
+        let weight = g.param(&self.weight);
+        match &self.bias {
             Some(bias) => x.linear(weight, Some(g.param(bias))),
             None => x.linear(weight, None),
         }
@@ -364,7 +364,7 @@ impl Layer for TiedLinear {
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
         let weight = self.weight.var(g);
-        match self.bias {
+        match &self.bias {
             Some(bias) => x.linear(weight, Some(g.param(bias))),
             None => x.linear(weight, None),
         }

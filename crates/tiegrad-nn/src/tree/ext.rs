@@ -219,8 +219,16 @@ pub trait ModuleExt {
         Picture::new(self.as_module(), params)
     }
 
-    /// The table of all modules with their own parameter counts, and the totals.
-    fn summary<T: Scalar>(&self, params: &Params<T>) -> Summary {
+    /// The table of all modules with their own parameter counts, and the totals. With output shapes and multiply-adds, for a layer: [`LayerExt::summary`](crate::LayerExt::summary).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// assert_eq!(net.counts(&params).unique, 49);
+    /// ```
+    fn counts<T: Scalar>(&self, params: &Params<T>) -> Summary {
         Summary::new(self.as_module(), params)
     }
 
@@ -294,7 +302,7 @@ pub trait ModuleExt {
     /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
     /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
     /// net.0.requires_grad(&mut params, false)?;
-    /// assert_eq!(net.summary(&params).frozen, 40);
+    /// assert_eq!(net.counts(&params).frozen, 40);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -58,7 +58,7 @@ impl<M: Module> Field for M {
 
 impl Field for ParamId {
     fn enter<'a>(&'a self, name: Name<'_>, v: &mut dyn Visit<'a>) {
-        v.param(name, ParamUse::new(name, *self));
+        v.param(name, ParamUse::of_field(name, self));
     }
 
     fn enter_mut(&mut self, name: Name<'_>, v: &mut dyn VisitMut) {

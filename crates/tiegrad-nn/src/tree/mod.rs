@@ -16,6 +16,7 @@ mod text;
 mod tied;
 mod uses;
 mod walk;
+mod watch;
 
 pub use error::NameError;
 pub use ext::ModuleExt;
@@ -31,3 +32,4 @@ pub use tied::Tied;
 pub(crate) use uses::IdMap;
 pub use uses::Use;
 pub use walk::{At, Walker};
+pub(crate) use watch::{Observations, Watcher};

@@ -219,6 +219,8 @@ pub struct ParamUse {
     pub transposed: bool,
     /// What it is there for.
     pub role: Role,
+    /// The address of the field that holds the id (0: unknown): what tells a tied parameter's uses apart.
+    pub(crate) field: usize,
 }
 
 impl ParamUse {
@@ -238,6 +240,15 @@ impl ParamUse {
             id,
             transposed: false,
             role: Role::of(name),
+            field: 0,
+        }
+    }
+
+    /// The use by a field.
+    pub(crate) fn of_field(name: Name<'_>, id: &ParamId) -> Self {
+        Self {
+            field: std::ptr::from_ref(id).addr(),
+            ..Self::new(name, *id)
         }
     }
 }

@@ -1,16 +1,18 @@
-//! The table of modules with their parameter counts.
+//! The table of modules: what they give out, their parameters, their multiply-adds.
 
 use std::fmt;
 
-use tiegrad_arena::Params;
+use tiegrad_arena::{Params, Shape};
 use tiegrad_kernels::Scalar;
 
 use super::module::{Module, ParamUse};
-use super::text::thousands;
+use super::text::{PyTuple, thousands};
 use super::uses::{IdMap, Use, all_uses};
 use super::walk::{At, Walker, walk};
+use super::watch::Observations;
 
-/// What [`ModuleExt::summary`](crate::ModuleExt::summary) returns: a row for each module, and totals with and without ties.
+/// What [`LayerExt::summary`](crate::LayerExt::summary) and [`ModuleExt::counts`](crate::ModuleExt::counts) return: a row for each module, and totals with and
+/// without ties.
 ///
 /// ```
 /// use tiegrad_nn::prelude::*;
@@ -18,7 +20,7 @@ use super::walk::{At, Walker, walk};
 /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
 /// let shared = Linear::new(&mut params, 8, 8, &mut rng);
 /// let net = (Linear::new(&mut params, 4, 8, &mut rng), shared.clone(), shared);
-/// let summary = net.summary(&params);
+/// let summary = net.counts(&params);
 /// assert_eq!((summary.duplicates_included, summary.shared, summary.unique), (184, 72, 112));
 /// assert_eq!(summary.rows[2].own, 72);
 /// assert_eq!(summary.ties[0].to_string(), "2.weight ↔ 1.weight");
@@ -42,6 +44,8 @@ pub struct Summary {
     pub missing: usize,
     /// The aliases, each with the path it is an alias of.
     pub ties: Vec<Tie>,
+    /// Multiplications with an addition of one forward pass, each use of a tied parameter counted; `None` where no input shape was given.
+    pub multiply_adds: Option<u64>,
 }
 
 /// A module in a [`Summary`].
@@ -50,9 +54,11 @@ pub struct Summary {
 /// use tiegrad_nn::prelude::*;
 /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
 /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU);
-/// let summary = net.summary(&params);
+/// let summary = net.summary(&params, [2, 4])?;
 /// let row = &summary.rows[1]; // behind the root
 /// assert_eq!((row.path.as_str(), row.kind.as_str(), row.depth, row.own), ("0", "Linear", 1, 40));
+/// assert_eq!((&*row.outputs[0].0, row.multiply_adds), (&[2, 8][..], 64));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,6 +75,11 @@ pub struct SummaryRow {
     pub own: usize,
     /// Whether one of them has an earlier path.
     pub tied: bool,
+    /// The shapes it gave out, in the order of its uses, equal neighbours counted together. Empty where no input shape was given, for a module that was not used, and for one made of
+    /// others that neither stands in a container nor says [`Var::within`](tiegrad_autodiff::Var::within).
+    pub outputs: Vec<(Shape, usize)>,
+    /// Multiply-adds that it did itself, over all uses.
+    pub multiply_adds: u64,
 }
 
 /// A path that leads to a parameter which has an earlier one. It displays as `lm_head.weight ↔ wte.weight`.
@@ -78,7 +89,7 @@ pub struct SummaryRow {
 /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
 /// let shared = Linear::new(&mut params, 8, 8, &mut rng);
 /// let net = (shared.clone(), shared);
-/// let tie = &net.summary(&params).ties[0];
+/// let tie = &net.counts(&params).ties[0];
 /// assert_eq!((tie.alias.as_str(), tie.canonical.as_str()), ("1.weight", "0.weight"));
 /// assert!(!tie.transposed);
 /// ```
@@ -177,7 +188,17 @@ impl Summary {
             frozen,
             missing,
             ties: ties(&uses),
+            multiply_adds: None,
         }
+    }
+
+    /// Adds what a shape-only pass has shown.
+    pub(crate) fn observed(mut self, seen: Observations) -> Self {
+        self.multiply_adds = Some(seen.multiply_adds);
+        for (row, seen) in self.rows.iter_mut().zip(seen.modules) {
+            (row.outputs, row.multiply_adds) = (seen.outputs, seen.multiply_adds);
+        }
+        self
     }
 }
 
@@ -199,6 +220,8 @@ impl<'a, T: Scalar> Walker<'a> for Rows<'_, T> {
             depth: at.depth,
             own: 0,
             tied: false,
+            outputs: Vec::new(),
+            multiply_adds: 0,
         });
     }
 
@@ -219,24 +242,45 @@ impl<'a, T: Scalar> Walker<'a> for Rows<'_, T> {
     }
 }
 
+impl SummaryRow {
+    /// `(2, 8)`, `(2, 8) ×3` for three uses, `(2, 8), (2, 4)` for two different ones.
+    fn output(&self) -> String {
+        let each = self.outputs.iter().map(|(shape, count)| match count {
+            1 => PyTuple(shape).to_string(),
+            _ => format!("{} ×{count}", PyTuple(shape)),
+        });
+        match self.outputs.len() {
+            0..=2 => each.collect::<Vec<_>>().join(", "),
+            _ => "multiple".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let heading = "Layer (type)";
-        let rows: Vec<(String, String)> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let name = if row.depth == 0 { "net" } else { &row.name };
-                let left = format!(
+        // Columns: name, output, parameters, mark of a tie, multiply-adds. Two of them only where an input shape was given.
+        let observed = self.multiply_adds.is_some();
+        let heading = ["Layer (type)", "Output", "Parameters", "", "Multiply-adds"];
+        let mut rows = vec![heading.map(str::to_owned)];
+        rows.extend(self.rows.iter().map(|row| {
+            let name = if row.depth == 0 { "net" } else { &row.name };
+            let products = match row.multiply_adds {
+                0 => "-".to_owned(),
+                n => thousands(usize::try_from(n).unwrap_or(usize::MAX)),
+            };
+            [
+                format!(
                     "{:indent$}{name} ({})",
                     "",
                     row.kind,
                     indent = 2 * row.depth
-                );
-                let right = format!("{}{}", thousands(row.own), if row.tied { " ↔" } else { "" });
-                (left, right)
-            })
-            .collect();
+                ),
+                row.output(),
+                thousands(row.own),
+                if row.tied { "↔" } else { "" }.to_owned(),
+                products,
+            ]
+        }));
         let totals = [
             ("Parameters, duplicates included", self.duplicates_included),
             ("  shared (counted more than once)", self.shared),
@@ -244,33 +288,43 @@ impl fmt::Display for Summary {
             ("    trainable", self.trainable),
             ("    frozen", self.frozen),
         ];
-        let length = |text: &str| text.chars().count();
-        let lefts = rows
-            .iter()
-            .map(|(left, _)| length(left))
-            .chain(totals.iter().map(|(left, _)| left.len()));
-        let left_width = lefts.chain([heading.len()]).max().unwrap_or(0) + 3;
-        let number_width = length(&thousands(self.duplicates_included)).max("Parameters".len());
-        let rule = "─".repeat(left_width + number_width + 2);
+        let widest = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let total_names = totals.iter().map(|(name, _)| name.len());
+        let output = if observed { widest(1) + 3 } else { 0 };
+        let name = (widest(0) + 3).max((total_names.max().unwrap_or(0) + 3).saturating_sub(output));
+        let number = thousands(self.duplicates_included).len().max(widest(2));
+        let products = if observed { widest(4) + 2 } else { 0 };
+        let rule = "─".repeat(name + output + number + 2 + products);
 
-        writeln!(f, "{heading:left_width$}{:>number_width$}", "Parameters")?;
-        writeln!(f, "{rule}")?;
-        for (left, right) in &rows {
-            let number = right.trim_end_matches(" ↔");
-            let mark = if number.len() == right.len() {
-                ""
-            } else {
-                " ↔"
-            };
-            writeln!(f, "{left:left_width$}{number:>number_width$}{mark}")?;
+        for (i, [left, out, count, tie, multiply_adds]) in rows.iter().enumerate() {
+            let mut line = format!("{left:name$}");
+            if observed {
+                line += &format!("{out:output$}");
+            }
+            line += &format!("{count:>number$} {tie:1}");
+            if observed {
+                line += &format!("{multiply_adds:>products$}");
+            }
+            writeln!(f, "{}", line.trim_end())?;
+            if i == 0 {
+                writeln!(f, "{rule}")?;
+            }
         }
         writeln!(f, "{rule}")?;
-        for (i, (left, count)) in totals.iter().enumerate() {
+        let left = name + output;
+        for (i, (name, count)) in totals.iter().enumerate() {
             let end = if i + 1 == totals.len() { "" } else { "\n" };
+            write!(f, "{name:left$}{:>number$}{end}", thousands(*count))?;
+        }
+        if let Some(n) = self.multiply_adds {
+            let n = thousands(usize::try_from(n).unwrap_or(usize::MAX));
             write!(
                 f,
-                "{left:left_width$}{:>number_width$}{end}",
-                thousands(*count)
+                "\n{:left$}{n:>number$}",
+                "Multiply-adds of a forward pass"
             )?;
         }
         if self.missing > 0 {

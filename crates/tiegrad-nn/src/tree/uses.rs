@@ -72,6 +72,7 @@ pub(crate) fn all_uses(root: &dyn Module) -> Vec<Use> {
                 id,
                 transposed,
                 role,
+                field: _,
             } = param;
             let position = self.uses.len();
             let first = *self.first.entry(id).or_insert(position);
