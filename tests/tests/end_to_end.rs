@@ -185,7 +185,9 @@ impl Training {
         };
         let mut params = Params::new();
         let net = GPT::new(&mut params, &config, &mut rng(seed)).unwrap();
-        let decayed = net.select_by(&params, |_, info| info.shape.rank() >= 2);
+        let decayed = net
+            .select(&params, Select::by(|_, info| info.shape.rank() >= 2))
+            .unwrap();
         let mut tape = Tape::new();
         tape.seed(seed);
         Self {

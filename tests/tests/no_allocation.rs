@@ -111,7 +111,9 @@ fn gpt<T: Scalar>(what: &str, config: &GptConfig, batch: usize, steps: usize) {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut params = Params::<T>::new();
     let net = GPT::new(&mut params, config, &mut rng).unwrap();
-    let decayed = net.select_by(&params, |_, info| info.shape.rank() >= 2);
+    let decayed = net
+        .select(&params, Select::by(|_, info| info.shape.rank() >= 2))
+        .unwrap();
     let mut opt = AdamW::new(1e-3)
         .weight_decay(0.0)
         .group(Group::new(decayed).weight_decay(0.1));

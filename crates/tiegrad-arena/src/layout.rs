@@ -71,11 +71,14 @@ impl<T: Scalar> Values<T> {
             shape,
             requires_grad: true,
             declared_at,
+            forked_from: None,
+            removed_at: None,
         };
         match self.slots.get_mut(index) {
             Some(slot) => {
                 slot.past.bury(slot.info);
                 (slot.id, slot.offset, slot.info) = (Some(id), offset, info);
+                slot.initialized = None;
                 self.free.pop();
             }
             None => self.slots.push(Slot {
@@ -83,6 +86,7 @@ impl<T: Scalar> Values<T> {
                 offset,
                 info,
                 past: Past::default(),
+                initialized: None,
             }),
         }
         self.live += 1;
@@ -92,11 +96,16 @@ impl<T: Scalar> Values<T> {
     }
 
     /// Frees a slot and its stretch of the slab.
-    pub(crate) fn remove(&mut self, id: ParamId) -> Result<(), ArenaError> {
+    pub(crate) fn remove(
+        &mut self,
+        id: ParamId,
+        removed_at: &'static Location<'static>,
+    ) -> Result<(), ArenaError> {
         let slot = self.slot(id)?;
         let (offset, len) = (slot.offset, slot.shape.len());
         if let Some(slot) = self.slots.get_mut(id.index()) {
             slot.id = None;
+            slot.info.removed_at = Some(removed_at);
         }
         places::give_back(
             &mut self.holes,

@@ -26,9 +26,11 @@
 
 mod access;
 mod error;
+mod fork;
 mod grads;
 mod id;
 mod layout;
+mod mark;
 mod params;
 mod places;
 mod reduce;
@@ -44,6 +46,7 @@ mod values;
 pub use error::ArenaError;
 pub use grads::Grads;
 pub use id::ParamId;
+pub use mark::Initialized;
 pub use params::Params;
 pub use runs::{Run, Runs};
 pub use selection::Selection;

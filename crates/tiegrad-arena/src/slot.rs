@@ -2,8 +2,10 @@
 
 use std::ops::{Deref, Range};
 use std::panic::Location;
+use std::sync::Arc;
 
 use crate::id::ParamId;
+use crate::mark::Initialized;
 use crate::shape::Shape;
 use crate::stale::Past;
 
@@ -32,6 +34,10 @@ pub struct ParamInfo {
     pub requires_grad: bool,
     /// The line that inserted it (as far up as `#[track_caller]` reaches).
     pub declared_at: &'static Location<'static>,
+    /// The parameter that it began as a copy of, by [`Params::fork`](crate::Params::fork).
+    pub forked_from: Option<ParamId>,
+    /// The line that removed it, of one that was.
+    pub removed_at: Option<&'static Location<'static>>,
 }
 
 /// A slot of an arena. It dereferences to the [`ParamInfo`] of the parameter in it, or, where `id` is `None`, of the
@@ -57,6 +63,8 @@ pub struct Slot {
     pub offset: usize,
     pub(crate) info: ParamInfo,
     pub(crate) past: Past,
+    /// Shared by the copies of an arena.
+    pub(crate) initialized: Option<Arc<Initialized>>,
 }
 
 impl Slot {

@@ -14,7 +14,8 @@ use crate::values::Values;
 /// An optimizer's state: named slabs (`exp_avg`, `momentum_buffer` …) parallel to the values, and a step counter per slot.
 ///
 /// It follows the arena by id: after [`sync`](Self::sync), what belongs to live parameters is where they are now, that of
-/// removed ones is gone, and that of new ones is zero.
+/// removed ones is gone, and that of new ones is zero; but what was [forked](crate::Params::fork) from a parameter that the state knew
+/// begins with a copy of that one's.
 ///
 /// ```
 /// use tiegrad_arena::{Params, Shape, State};
@@ -338,13 +339,23 @@ impl<T: Scalar> State<T> {
 
     #[cold]
     fn follow(&mut self, new: Places) {
+        let forks = self.places.forks(&new);
         for slab in &mut self.slabs {
-            self.places.carry(slab, &new);
+            self.places.carry(slab, &new, &forks);
         }
+        let begin: Vec<u64> = forks
+            .iter()
+            .map(|&(from, _)| self.steps.get(from).copied().unwrap_or(0))
+            .collect();
         self.steps.resize(new.slots.len(), 0);
         for (index, step) in self.steps.iter_mut().enumerate() {
             if !self.places.keeps(index, &new) {
                 *step = 0;
+            }
+        }
+        for ((_, to), begin) in forks.into_iter().zip(begin) {
+            if let Some(step) = self.steps.get_mut(to) {
+                *step = begin;
             }
         }
         self.places = new;

@@ -1,6 +1,7 @@
 //! The slots and the slab of values: what a forward pass reads.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
 use tiegrad_kernels::buffer::AlignedBuf;
@@ -8,6 +9,7 @@ use tiegrad_kernels::scalar::Scalar;
 
 use crate::error::ArenaError;
 use crate::id::ParamId;
+use crate::mark::Initialized;
 use crate::places::{self, Hole};
 use crate::slot::Slot;
 
@@ -201,6 +203,18 @@ impl<T: Scalar> Values<T> {
         self.slot(id)?;
         if let Some(slot) = self.slots.get_mut(id.index()) {
             slot.info.requires_grad = requires_grad;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn mark(
+        &mut self,
+        id: ParamId,
+        mark: Option<Arc<Initialized>>,
+    ) -> Result<(), ArenaError> {
+        self.slot(id)?;
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            slot.initialized = mark;
         }
         Ok(())
     }

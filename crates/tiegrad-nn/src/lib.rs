@@ -40,12 +40,14 @@ pub mod init;
 mod layer;
 mod layer_ext;
 pub mod layers;
+mod select;
 mod sequential;
 mod tree;
 
 pub use layer::{DynLayer, Layer};
 pub use layer_ext::{InputShape, LayerError, LayerExt, Tokens, tokens};
 pub use layers::*;
+pub use select::Select;
 pub use sequential::Sequential;
 /// Makes a type a [`Module`]: see the [attributes](tiegrad_derive).
 ///
@@ -77,10 +79,10 @@ pub mod prelude {
     pub use crate::init;
     pub use crate::layers::*;
     pub use crate::{
-        DynLayer, Layer, LayerError, LayerExt, Module, ModuleExt, NameError, Sequential, Tied,
-        sequential, tokens,
+        DynLayer, Layer, LayerError, LayerExt, Module, ModuleExt, NameError, Select, Sequential,
+        Tied, sequential, tokens,
     };
-    pub use tiegrad_arena::{ParamId, Params, Selection, Shape};
+    pub use tiegrad_arena::{ParamId, ParamInfo, Params, Selection, Shape};
     pub use tiegrad_autodiff::{Graph, Part, Tape, UseGrads, Var};
     pub use tiegrad_kernels::{Dual, Scalar};
 }

@@ -258,13 +258,10 @@ fn wrong_names_say_what_is_near() {
         module("1.weight"),
         r#""1.weight" is a parameter, not a module"#
     );
-    assert_eq!(
-        module("2"),
-        r#"there is no module "2"; near it: "0", "1", "0.block 0.2""#
-    );
+    assert_eq!(module("2"), r#"there is no module "2"; near it: "1", "0""#);
     assert_eq!(
         net.select(&params, "1.wight").unwrap_err().to_string(),
-        r#"the pattern "1.wight" selects no parameter; near it: "1.weight""#
+        r#""1.wight" selects no parameter; near it: "1.weight""#
     );
 }
 
@@ -301,10 +298,8 @@ fn selections_match_components_whole() {
     assert_eq!(count("blocks.**.weight"), 3);
     assert_eq!(count("blocks.1"), 4);
     assert_eq!(count("**"), 10);
-    let biases = net.select_by(&params, |path, info| {
-        path.ends_with(".bias") && info.shape.rank() == 1
-    });
-    assert_eq!(biases.len(), 5);
+    let biases = |path: &str, info: &ParamInfo| path.ends_with(".bias") && info.shape.rank() == 1;
+    assert_eq!(net.select(&params, biases).unwrap().len(), 5);
 }
 
 #[test]

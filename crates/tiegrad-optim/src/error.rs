@@ -50,8 +50,12 @@ pub enum OptimError {
         id: ParamId,
         /// The label of the first group that has it.
         first: Box<str>,
+        /// The path by which it came into that group, where the group's [`Selection`](tiegrad_arena::Selection) knows it.
+        first_path: Option<Box<str>>,
         /// The label of the other.
         second: Box<str>,
+        /// The path by which it came into the other.
+        second_path: Option<Box<str>>,
     },
     /// A group has an id that can be no parameter of this arena. (One that was removed is fine: the group then has one less.)
     #[non_exhaustive]
@@ -138,11 +142,18 @@ impl fmt::Display for OptimError {
                     Listed(known)
                 )
             }
-            Self::InTwoGroups { id, first, second } => {
+            Self::InTwoGroups {
+                id,
+                first,
+                first_path,
+                second,
+                second_path,
+            } => {
+                let (first, second) = (Member(first, first_path), Member(second, second_path));
                 write!(
                     f,
-                    "the parameter {id} is in two parameter groups, \"{first}\" and \"{second}\"; it has one state and one \
-                     update, so it can be in one group only (tied uses share the id)"
+                    "the parameter {id} is in two parameter groups: {first} and {second}; it has one state and one update, so \
+                     it can be in one group only (tied uses share the id)"
                 )
             }
             Self::Group { group, source } => write!(f, "the parameter group \"{group}\": {source}"),
@@ -173,6 +184,19 @@ impl fmt::Display for OptimError {
             }
             Self::Arena { source } => source.fmt(f),
             Self::Other { message } => f.write_str(message),
+        }
+    }
+}
+
+/// `"label" (as encoder.weight)`: a group, and the path by which a parameter came into it.
+struct Member<'a>(&'a str, &'a Option<Box<str>>);
+
+impl fmt::Display for Member<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0)?;
+        match self.1 {
+            Some(path) => write!(f, " (as {path})"),
+            None => Ok(()),
         }
     }
 }

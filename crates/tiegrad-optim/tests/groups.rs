@@ -60,6 +60,7 @@ fn one_parameter_in_two_groups_is_an_error_that_names_all_three() {
     };
     assert_eq!((*id, &**first, &**second), (b, "group 0", "head"));
     let text = error.to_string();
+    assert!(!text.contains("(as "), "{text}");
     for part in [&b.to_string(), "group 0", "head"] {
         assert!(text.contains(part), "{text}");
     }
@@ -69,6 +70,57 @@ fn one_parameter_in_two_groups_is_an_error_that_names_all_three() {
     // It is none in an arena where `b` is no more.
     params.remove(b).unwrap();
     assert_eq!(opt.step(&mut params), Ok(()));
+}
+
+/// The row x5: the paths are those by which the two selections came to the one parameter.
+#[test]
+fn one_parameter_in_two_groups_by_two_paths_is_an_error_that_names_both() {
+    let mut params = Params::new();
+    let [a, b] = [(); 2].map(|()| vector(&mut params, &[1.0]));
+    let encoder = Selection::from_named([("encoder.weight", b), ("encoder.bias", a)]);
+    let head = Selection::from_named([("decoder.weight", b)]);
+    let text = |first: &Selection, second: &Selection, params: &mut Params<f64>| {
+        let mut opt = SGD::new(0.1)
+            .group(Group::new(first.clone()).label("decayed"))
+            .group(Group::new(second.clone()).label("head"));
+        opt.step(params).unwrap_err().to_string()
+    };
+    let start = format!("the parameter {b} is in two parameter groups: ");
+    let both = text(&encoder, &head, &mut params);
+    assert!(
+        both.starts_with(&format!(
+            r#"{start}"decayed" (as encoder.weight) and "head" (as decoder.weight); "#
+        )),
+        "{both}"
+    );
+    let second = text(&one(b), &head, &mut params);
+    assert!(
+        second.starts_with(&format!(
+            r#"{start}"decayed" and "head" (as decoder.weight); "#
+        )),
+        "{second}"
+    );
+}
+
+#[test]
+fn a_fork_is_treated_as_the_group_of_the_original_says() {
+    let mut params = Params::new();
+    let [a, b] = [(); 2].map(|()| vector(&mut params, &[0.0]));
+    let mut opt = SGD::new(1.0).group(Group::new(one(a)).lr(10.0));
+    let fork = params.fork(a).unwrap();
+    let fork_of_fork = params.fork(fork).unwrap();
+    let ids = [a, b, fork, fork_of_fork];
+    assert_eq!(
+        step_all(&mut opt, &mut params, &ids),
+        [-10.0, -1.0, -10.0, -10.0]
+    );
+    // Also when the original is gone; and where a group names the fork, it is in that one.
+    let mut opt = opt.group(Group::new(one(fork_of_fork)).lr(100.0));
+    params.remove(a).unwrap();
+    assert_eq!(
+        step_all(&mut opt, &mut params, &ids[1..]),
+        [-2.0, -20.0, -110.0]
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@ use tiegrad_arena::{ParamId, Params, Shape};
 use tiegrad_kernels::Scalar;
 
 use super::{InitError, Initializer, Target, constant};
-use crate::tree::{IdMap, Module, ModuleExt, NameError, Role};
-use crate::tree::{Selected, select_uses};
+use crate::select::{Select, Selected, resolve};
+use crate::tree::{Module, Role};
 
 /// Initializes one parameter, whatever its role.
 ///
@@ -54,35 +54,17 @@ fn fill_target<T: Scalar>(
     Ok(())
 }
 
-/// Initializes what a pattern selects, or everything: see [`ModuleExt::init`].
+/// Initializes what is selected: see [`ModuleExt::init`](crate::ModuleExt::init).
 pub(crate) fn whole<T: Scalar>(
     root: &dyn Module,
     params: &mut Params<T>,
-    pattern: Option<&str>,
+    select: &Select<'_>,
     mut initializer: impl Initializer,
     rng: &mut impl Rng,
 ) -> Result<(), InitError> {
-    let uses = root.all_uses();
-    // By id, since any path of a tied parameter may be the one that the pattern matches.
-    let mut selected: IdMap<Selected> = IdMap::default();
-    if let Some(pattern) = pattern {
-        for (each, how) in select_uses(pattern, &uses) {
-            let known = selected.entry(each.id).or_insert(how);
-            *known = (*known).max(how);
-        }
-        if selected.is_empty() {
-            return Err(NameError::nothing(pattern, uses).into());
-        }
-    }
+    let resolved = resolve(root, params, select)?;
     let mut plan = Vec::new();
-    for each in uses.iter().filter(|each| each.alias_of.is_none()) {
-        let how = match pattern {
-            None => Selected::Around,
-            Some(_) => match selected.get(&each.id) {
-                Some(how) => *how,
-                None => continue,
-            },
-        };
+    for (each, how) in resolved.parameters() {
         let info = params.info(each.id).map_err(|source| InitError::Arena {
             path: each.path.clone(),
             source,

@@ -19,6 +19,7 @@ pub(crate) fn duplicate<M: Module, T: Scalar>(
         let value = params.value(id)?.into_owned();
         let copy = params.insert(&value)?;
         params.set_requires_grad(copy, requires_grad)?;
+        params.copy_mark(id, copy)?;
         new.insert(id, copy);
     }
     clone.visit_mut(&mut Repoint { new: &new });

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tiegrad_arena::ArenaError;
+
 /// A path, pattern or child name that the tree cannot take.
 ///
 /// ```
@@ -40,12 +42,29 @@ pub enum NameError {
         /// The path asked for.
         path: String,
     },
-    /// A pattern that matches no parameter.
+    /// A part of a [`Select`](crate::Select) that selects no parameter, or all of it where each part selects some and none are left.
+    #[non_exhaustive]
     NothingSelected {
-        /// The pattern.
+        /// What was to be selected; with a `!` before it, excluded.
         pattern: String,
-        /// Paths much like it.
+        /// Paths, or types, much like it.
         near: Vec<String>,
+    },
+    /// A text that is to be a regular expression and is none.
+    #[non_exhaustive]
+    BadRegex {
+        /// The expression.
+        pattern: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A selected parameter that the arena does not have.
+    #[non_exhaustive]
+    NotInArena {
+        /// The path that it was selected by.
+        path: String,
+        /// What the arena says about its id.
+        source: ArenaError,
     },
     /// A child name that another child has.
     Taken {
@@ -80,9 +99,16 @@ impl fmt::Display for NameError {
             }
             Self::IsParameter { path } => write!(f, "{path:?} is a parameter, not a module"),
             Self::NothingSelected { pattern, near } => {
-                write!(f, "the pattern {pattern:?} selects no parameter")?;
+                match pattern.strip_prefix('!') {
+                    None => write!(f, "{pattern:?} selects no parameter")?,
+                    Some(_) => write!(f, "{pattern:?} excludes no parameter")?,
+                }
                 list(f, "; near it", near)
             }
+            Self::BadRegex { pattern, message } => {
+                write!(f, "{pattern:?} is no regular expression: {message}")
+            }
+            Self::NotInArena { path, source } => write!(f, "{path:?}: {source}"),
             Self::Taken { name } => write!(f, "another child has the name {name:?}"),
             Self::NotThePosition { name, position } => {
                 write!(
@@ -114,4 +140,11 @@ fn list(f: &mut fmt::Formatter<'_>, lead: &str, paths: &[String]) -> fmt::Result
     Ok(())
 }
 
-impl std::error::Error for NameError {}
+impl std::error::Error for NameError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NotInArena { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

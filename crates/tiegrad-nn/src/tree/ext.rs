@@ -3,12 +3,11 @@
 use std::any::Any;
 
 use rand::Rng;
-use tiegrad_arena::{ArenaError, ParamId, ParamInfo, Params, Selection};
+use tiegrad_arena::{ArenaError, ParamId, Params, Selection};
 use tiegrad_autodiff::Error;
 use tiegrad_kernels::Scalar;
 
 use super::error::NameError;
-use super::glob::select_uses;
 use super::module::{Module, ParamUse};
 use super::picture::Picture;
 use super::repr::Repr;
@@ -18,6 +17,7 @@ use super::walk::{At, Walker, walk};
 use super::{copies, explain, find};
 use crate::init::{self, InitError, Initializer};
 use crate::layer::DynLayer;
+use crate::select::{Select, resolve};
 
 /// What every [`Module`] can do: names, look-up, selection, prints, counts, initialization, copies.
 ///
@@ -136,10 +136,8 @@ pub trait ModuleExt {
         self.walk(&mut Apply(f));
     }
 
-    /// The parameters whose path, canonical or alias, matches a pattern, or that of a module which holds them.
-    ///
-    /// Components match whole, so `fc1` selects `fc1.weight` and never `fc10.weight`. Within a component `*` stands for any characters and `?` for
-    /// one; a component `**` stands for any number of components; a backslash takes the next character as it is.
+    /// Some of the parameters: by path, by component, by regular expression, by layer type, by a closure, by id, with exceptions; see [`Select`].
+    /// O(tree).
     ///
     /// ```
     /// use tiegrad_nn::prelude::*;
@@ -148,44 +146,23 @@ pub trait ModuleExt {
     /// let net = (Linear::new(&mut params, 4, 8, &mut rng), (Linear::new(&mut params, 8, 1, &mut rng),));
     /// assert_eq!(net.select(&params, "1")?.len(), 2);
     /// assert_eq!(net.select(&params, "*.weight")?.len(), 1);
-    /// assert_eq!(net.select(&params, "**.weight")?.len(), 2);
+    /// assert_eq!(net.select(&params, ["**.weight", "!1"])?.len(), 1);
+    /// assert_eq!(net.select(&params, Select::by(|_, info| info.shape.rank() == 2))?.len(), 2);
+    /// assert_eq!(
+    ///     net.select(&params, "2").unwrap_err().to_string(),
+    ///     r#""2" selects no parameter; near it: "1", "0""#
+    /// );
     /// # Ok::<(), NameError>(())
     /// ```
     ///
     /// # Errors
-    /// [`NameError::NothingSelected`] when it matches nothing.
-    fn select<T: Scalar>(&self, params: &Params<T>, pattern: &str) -> Result<Selection, NameError> {
-        let uses = all_uses(self.as_module());
-        let here = select_uses(pattern, &uses)
-            .into_iter()
-            .filter(|(each, _)| params.contains(each.id));
-        let selection: Selection = here.map(|(each, _)| each.id).collect();
-        if selection.is_empty() {
-            return Err(NameError::nothing(pattern, uses));
-        }
-        Ok(selection)
-    }
-
-    /// The parameters of which `f` says yes to a path, canonical or alias, and what the arena knows. Ids that the arena does not have are left out.
-    ///
-    /// ```
-    /// use tiegrad_nn::prelude::*;
-    ///
-    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
-    /// let matrices = net.select_by(&params, |_, info| info.shape.rank() == 2);
-    /// assert_eq!(matrices.len(), 2);
-    /// ```
-    fn select_by<T: Scalar>(
+    /// [`NameError::NothingSelected`] where a text or a type selects nothing, [`NameError::BadRegex`], [`NameError::NotInArena`].
+    fn select<'s, T: Scalar>(
         &self,
         params: &Params<T>,
-        mut f: impl FnMut(&str, &ParamInfo) -> bool,
-    ) -> Selection {
-        let uses = all_uses(self.as_module());
-        let yes = uses
-            .iter()
-            .filter(|each| params.info(each.id).is_ok_and(|info| f(&each.path, info)));
-        yes.map(|each| each.id).collect()
+        select: impl Into<Select<'s>>,
+    ) -> Result<Selection, NameError> {
+        resolve(self.as_module(), params, &select.into())?.selection(params)
     }
 
     /// Elements of all parameters, a tied one counted once.
@@ -265,11 +242,11 @@ pub trait ModuleExt {
         initializer: impl Initializer,
         rng: &mut impl Rng,
     ) -> Result<(), InitError> {
-        init::whole(self.as_module(), params, None, initializer, rng)
+        init::whole(self.as_module(), params, &Select::all(), initializer, rng)
     }
 
-    /// [`init`](ModuleExt::init) of what a pattern selects (see [`select`](ModuleExt::select)). A pattern that matches a parameter itself, not merely a module
-    /// around it, names it: then biases and gains get the initializer's values too.
+    /// [`init`](ModuleExt::init) of what is selected (see [`Select`]). What selects a parameter itself, not merely a module or a type around it, names
+    /// it: then biases and gains get the initializer's values too.
     ///
     /// ```
     /// use tiegrad_nn::prelude::*;
@@ -283,15 +260,15 @@ pub trait ModuleExt {
     /// ```
     ///
     /// # Errors
-    /// [`InitError`]: a pattern that matches nothing, besides those of [`init`](ModuleExt::init).
-    fn init_at<T: Scalar>(
+    /// [`InitError`]: what selects nothing, besides those of [`init`](ModuleExt::init).
+    fn init_at<'s, T: Scalar>(
         &self,
         params: &mut Params<T>,
-        pattern: &str,
+        select: impl Into<Select<'s>>,
         initializer: impl Initializer,
         rng: &mut impl Rng,
     ) -> Result<(), InitError> {
-        init::whole(self.as_module(), params, Some(pattern), initializer, rng)
+        init::whole(self.as_module(), params, &select.into(), initializer, rng)
     }
 
     /// Freezes all parameters (`false`) or thaws them (`true`).

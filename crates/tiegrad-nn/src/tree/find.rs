@@ -4,6 +4,7 @@ use tiegrad_arena::ParamId;
 
 use super::error::NameError;
 use super::module::{Module, Name, ParamUse, Visit, unboxed};
+use super::near::near;
 use super::uses::all_uses;
 use super::walk::{At, Walker, walk};
 
@@ -22,7 +23,7 @@ pub(crate) fn find(root: &dyn Module, path: &str) -> Result<ParamId, NameError> 
         None => Err(NameError::NotFound {
             path: path.to_owned(),
             what: "parameter",
-            near: near(path, all_uses(root).into_iter().map(|each| each.path)),
+            near: near(path, all_uses(root).iter().map(|each| &*each.path)),
         }),
     }
 }
@@ -40,7 +41,7 @@ pub(crate) fn find_module<'a>(
         None => Err(NameError::NotFound {
             path: path.to_owned(),
             what: "module",
-            near: near(path, modules(root)),
+            near: near(path, modules(root).iter().map(|module| &**module)),
         }),
     }
 }
@@ -141,44 +142,4 @@ fn strip<'p>(path: &'p str, name: Name<'_>) -> Option<&'p str> {
             (canonical && head.parse() == Ok(index)).then_some(rest)
         }
     }
-}
-
-/// The paths that are most like one that does not exist, at most three.
-pub(crate) fn near(path: &str, paths: impl IntoIterator<Item = String>) -> Vec<String> {
-    const MOST: usize = 3;
-    let limit = (path.chars().count() / 3).max(2);
-    let suffix = format!(".{path}");
-    let mut close: Vec<(usize, String)> = paths
-        .into_iter()
-        .filter_map(|other| {
-            let distance = distance(path, &other);
-            if distance <= limit {
-                Some((distance, other))
-            } else {
-                other.ends_with(&suffix).then_some((limit + 1, other))
-            }
-        })
-        .collect();
-    close.sort_by_key(|(distance, _)| *distance); // stable: in tree order where equal
-    close.truncate(MOST);
-    close.into_iter().map(|(_, path)| path).collect()
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours that turn one text into the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut two_ago: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(two_ago[j - 2] + 1);
-            }
-        }
-        two_ago = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }

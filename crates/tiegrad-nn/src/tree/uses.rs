@@ -59,33 +59,44 @@ impl Hasher for IdHasher {
     }
 }
 
+/// The uses that a walk has come by, in order.
+#[derive(Default)]
+pub(crate) struct Uses {
+    pub(crate) uses: Vec<Use>,
+    /// Where in the list the first use of each id is.
+    first: IdMap<usize>,
+}
+
+impl Uses {
+    /// Adds a use and returns the position of the first one of its id.
+    pub(crate) fn push(&mut self, at: At<'_>, param: ParamUse) -> usize {
+        let ParamUse {
+            id,
+            transposed,
+            role,
+            field: _,
+        } = param;
+        let position = self.uses.len();
+        let first = *self.first.entry(id).or_insert(position);
+        self.uses.push(Use {
+            path: at.path.to_owned(),
+            id,
+            transposed,
+            role,
+            alias_of: (first != position).then_some(first),
+        });
+        first
+    }
+}
+
+impl Walker<'_> for Uses {
+    fn param(&mut self, at: At<'_>, param: ParamUse) {
+        self.push(at, param);
+    }
+}
+
 /// Every use, in order.
 pub(crate) fn all_uses(root: &dyn Module) -> Vec<Use> {
-    #[derive(Default)]
-    struct Uses {
-        uses: Vec<Use>,
-        first: IdMap<usize>,
-    }
-    impl Walker<'_> for Uses {
-        fn param(&mut self, at: At<'_>, param: ParamUse) {
-            let ParamUse {
-                id,
-                transposed,
-                role,
-                field: _,
-            } = param;
-            let position = self.uses.len();
-            let first = *self.first.entry(id).or_insert(position);
-            let alias_of = (first != position).then_some(first);
-            self.uses.push(Use {
-                path: at.path.to_owned(),
-                id,
-                transposed,
-                role,
-                alias_of,
-            });
-        }
-    }
     let mut uses = Uses::default();
     walk(root, &mut uses);
     uses.uses
