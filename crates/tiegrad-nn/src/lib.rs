@@ -44,6 +44,7 @@ mod select;
 mod sequential;
 mod tree;
 
+pub use init::InitExt;
 pub use layer::{DynLayer, Layer};
 pub use layer_ext::{InputShape, LayerError, LayerExt, Tokens, tokens};
 pub use layers::*;
@@ -77,6 +78,7 @@ pub use tree::{
 /// What a program that uses this crate wants in scope.
 pub mod prelude {
     pub use crate::init;
+    pub use crate::init::{InitExt, Initializer};
     pub use crate::layers::*;
     pub use crate::{
         DynLayer, Layer, LayerError, LayerExt, Module, ModuleExt, NameError, Select, Sequential,

@@ -206,18 +206,18 @@ fn a_whole_net_initializer_touches_weights() {
     all(&params, "0.1.bias", &|x| x == 0.0);
 
     // One block, then one parameter by name.
-    net.init_at(&mut params, "1", init::constant(42.0), &mut rng())
+    net.reinit_at(&mut params, "1", init::constant(42.0), &mut rng())
         .unwrap();
     all(&params, "1.weight", &|x| x == 42.0);
     all(&params, "1.bias", &|x| x == 0.0);
     all(&params, "0.0.weight", &|x| x.abs() < 0.06);
-    net.init_at(&mut params, "0.*.bias", init::constant(3.0), &mut rng())
+    net.reinit_at(&mut params, "0.*.bias", init::constant(3.0), &mut rng())
         .unwrap();
     all(&params, "0.0.bias", &|x| x == 3.0);
     all(&params, "0.1.bias", &|x| x == 3.0);
     all(&params, "1.bias", &|x| x == 0.0);
     let error = net
-        .init_at(&mut params, "2", init::zeros(), &mut rng())
+        .reinit_at(&mut params, "2", init::zeros(), &mut rng())
         .unwrap_err();
     assert!(matches!(
         error,
@@ -225,7 +225,7 @@ fn a_whole_net_initializer_touches_weights() {
     ));
 
     // A sub-tree alone.
-    net.0.init(&mut params, init::ones(), &mut rng()).unwrap();
+    net.0.reinit(&mut params, init::ones(), &mut rng()).unwrap();
     all(&params, "0.0.weight", &|x| x == 1.0);
     all(&params, "1.weight", &|x| x == 42.0);
 }

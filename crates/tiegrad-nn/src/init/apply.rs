@@ -1,12 +1,11 @@
-//! From initializers to values in an arena.
+//! One parameter at a time: by its id, and in a layer's constructor.
 
 use rand::Rng;
 use tiegrad_arena::{ParamId, Params, Shape};
 use tiegrad_kernels::Scalar;
 
-use super::{InitError, Initializer, Target, constant};
-use crate::select::{Select, Selected, resolve};
-use crate::tree::{Module, Role};
+use super::{InitError, Initializer, Target};
+use crate::tree::Role;
 
 /// Initializes one parameter, whatever its role.
 ///
@@ -18,74 +17,57 @@ use crate::tree::{Module, Role};
 /// let id = params.insert_with(Shape::new(&[2])?, |_| {});
 /// init::fill(&mut params, id, init::ones(), &mut rng)?;
 /// assert_eq!(params.as_slice(id)?, [1.0, 1.0]);
+/// assert!(init::fill(&mut params, id, init::zeros(), &mut rng).is_err()); // it has been: see `refill`
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`InitError`]: the parameter is not in the arena, or the initializer cannot fill it.
+/// [`InitError`]: the parameter is not in the arena, has been initialized on purpose before, or cannot be filled by the initializer. Nothing has changed then.
+#[track_caller]
 pub fn fill<T: Scalar>(
+    params: &mut Params<T>,
+    id: ParamId,
+    initializer: impl Initializer,
+    rng: &mut impl Rng,
+) -> Result<(), InitError> {
+    if let Some(mark) = params.initialized(id)? {
+        return Err(InitError::AlreadyInitialized {
+            path: String::new(),
+            by: initializer.describe(),
+            earlier: Box::new(mark.clone()),
+        });
+    }
+    refill(params, id, initializer, rng)
+}
+
+/// [`fill`], also of a parameter that has been initialized before.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+///
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let layer = Linear::with(2, 2).weight_init(init::ones()).build(&mut params, &mut rng)?;
+/// init::refill(&mut params, layer.weight, init::eye(), &mut rng)?;
+/// assert_eq!(params.as_slice(layer.weight)?, [1.0, 0.0, 0.0, 1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`InitError`]: the parameter is not in the arena, or the initializer cannot fill it. Nothing has changed then.
+#[track_caller]
+pub fn refill<T: Scalar>(
     params: &mut Params<T>,
     id: ParamId,
     mut initializer: impl Initializer,
     rng: &mut impl Rng,
 ) -> Result<(), InitError> {
     let shape = params.info(id)?.shape;
-    fill_target(
-        params,
-        id,
-        &Target::new("", shape, Role::Weight),
-        &mut initializer,
-        rng,
-    )
-}
-
-fn fill_target<T: Scalar>(
-    params: &mut Params<T>,
-    id: ParamId,
-    target: &Target<'_>,
-    initializer: &mut dyn Initializer,
-    rng: &mut dyn Rng,
-) -> Result<(), InitError> {
-    let mut values = vec![0.0; target.shape.len()];
-    initializer.fill(target, &mut values, rng)?;
+    let mut values = vec![0.0; shape.len()];
+    initializer.fill(&Target::new("", shape, Role::Weight), &mut values, rng)?;
     for (to, from) in params.as_mut_slice(id)?.iter_mut().zip(values) {
         *to = T::from_f64(from);
     }
-    Ok(())
-}
-
-/// Initializes what is selected: see [`ModuleExt::init`](crate::ModuleExt::init).
-pub(crate) fn whole<T: Scalar>(
-    root: &dyn Module,
-    params: &mut Params<T>,
-    select: &Select<'_>,
-    mut initializer: impl Initializer,
-    rng: &mut impl Rng,
-) -> Result<(), InitError> {
-    let resolved = resolve(root, params, select)?;
-    let mut plan = Vec::new();
-    for (each, how) in resolved.parameters() {
-        let info = params.info(each.id).map_err(|source| InitError::Arena {
-            path: each.path.clone(),
-            source,
-        })?;
-        plan.push((each, Target::new(&each.path, info.shape, each.role), how));
-    }
-    // Every id has been found: what fails from here on is the initializer.
-    for (each, target, how) in plan {
-        match (how, target.role) {
-            (Selected::Itself, _) | (_, Role::Weight) => {
-                fill_target(params, each.id, &target, &mut initializer, rng)?
-            }
-            (Selected::Around, Role::Bias) => {
-                fill_target(params, each.id, &target, &mut constant(0.0), rng)?
-            }
-            (Selected::Around, Role::Gain) => {
-                fill_target(params, each.id, &target, &mut constant(1.0), rng)?
-            }
-        }
-    }
-    Ok(())
+    Ok(params.mark_initialized(id, "", &initializer.describe())?)
 }
 
 /// A parameter that a layer's constructor is about to insert.
@@ -108,7 +90,7 @@ impl Plan<'_> {
     }
 }
 
-/// Inserts a new parameter with an initializer's values.
+/// Inserts a new parameter with an initializer's values. It has no mark: [`mark_given`] is for those that a user has chosen.
 #[track_caller]
 pub(crate) fn try_insert<T: Scalar>(
     params: &mut Params<T>,
@@ -137,4 +119,15 @@ pub(crate) fn insert<T: Scalar>(
     rng: &mut dyn Rng,
 ) -> ParamId {
     try_insert(params, plan, initializer, rng).unwrap_or(ParamId::DEAD)
+}
+
+/// Marks what a constructor has just inserted with the initializer that its user gave.
+#[track_caller]
+pub(crate) fn mark_given<T: Scalar>(
+    params: &mut Params<T>,
+    id: ParamId,
+    name: &str,
+    initializer: &dyn Initializer,
+) -> Result<(), InitError> {
+    Ok(params.mark_initialized(id, name, &initializer.describe())?)
 }

@@ -2,6 +2,8 @@
 
 use rand::Rng;
 
+use super::{InitError, Target};
+
 /// Uniform on [0, 1): 53 random bits.
 pub(crate) fn unit(rng: &mut dyn Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
@@ -26,6 +28,21 @@ pub fn uniform_draw(rng: &mut dyn Rng, low: f64, high: f64) -> f64 {
 /// ```
 pub fn normal_draw(rng: &mut dyn Rng, mean: f64, std: f64) -> f64 {
     mean + std * pair(rng).0
+}
+
+/// One draw from 0..n, for n > 0: its bias is below n / 2⁶⁴.
+pub(crate) fn index_below(rng: &mut dyn Rng, n: usize) -> usize {
+    ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// A standard deviation, if it is one.
+pub(crate) fn spread(target: &Target<'_>, std: f64) -> Result<f64, InitError> {
+    match std >= 0.0 && std.is_finite() {
+        true => Ok(std),
+        false => Err(target.unsuitable(format!(
+            "a standard deviation is at least 0 and finite, got {std}"
+        ))),
+    }
 }
 
 /// Two independent draws from N(0, 1): Box and Muller, Ann. Math. Statist. 29(2), 1958.

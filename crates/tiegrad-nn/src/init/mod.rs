@@ -1,7 +1,11 @@
 //! Initializers: what values parameters start with.
 //!
-//! A constructor gives every parameter PyTorch's default. [`ModuleExt::init`](crate::ModuleExt::init) initializes a whole net,
-//! [`init_at`](crate::ModuleExt::init_at) a part of it, [`fill`] one parameter, and builders such as [`Linear::with`](crate::Linear::with) take an initializer at construction.
+//! A constructor gives every parameter PyTorch's default. [`InitExt::init`](crate::InitExt::init) initializes a whole net,
+//! [`init_at`](crate::InitExt::init_at) a part of it, [`fill`] one parameter, and builders such as [`Linear::with`](crate::Linear::with) take an initializer at construction.
+//! Each parameter is initialized once unless one says `reinit`.
+//!
+//! There is everything that `torch.nn.init` has, and what Keras and Gluon add, as functions here and [by name](by_name); what a whole system starts its layers with
+//! ([`pytorch_default`], [`keras_default`], [`gluon_default`]); and one's own, which is a closure or a type that implements [`Initializer`].
 //!
 //! ```
 //! use tiegrad_nn::prelude::*;
@@ -9,11 +13,11 @@
 //! # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
 //! let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
 //! net.init(&mut params, init::normal(0.0, 0.01), &mut rng)?;
-//! net.0.init(&mut params, init::xavier_uniform(), &mut rng)?;
-//! init::fill(&mut params, net.2.weight, init::constant(42.0), &mut rng)?;
+//! net.reinit_at(&mut params, "0", init::xavier_uniform(), &mut rng)?;
+//! init::refill(&mut params, net.2.weight, init::constant(42.0), &mut rng)?;
 //!
 //! // One's own: a closure that sees path, shape, fans and the random source.
-//! net.init(&mut params, init::from_fn(|target, values, rng| {
+//! net.reinit(&mut params, init::from_fn(|target, values, rng| {
 //!     println!("init {} {}", target.path, target.shape);
 //!     for value in values {
 //!         let x = init::uniform_draw(rng, -10.0, 10.0);
@@ -25,24 +29,41 @@
 
 mod apply;
 mod draw;
+mod error;
+mod ext;
+mod gains;
+mod kernels;
+mod matrices;
+mod names;
+mod plan;
 mod presets;
 mod scaling;
-
-use std::fmt;
+mod source;
+mod systems;
+mod target;
 
 use rand::Rng;
-use tiegrad_arena::{ArenaError, Shape, ShapeError};
 
-use crate::tree::{NameError, Role};
+use crate::tree::Role;
 
-pub use apply::fill;
-pub(crate) use apply::{Plan, insert, try_insert, whole};
+pub(crate) use apply::{Plan, insert, mark_given, try_insert};
+pub use apply::{fill, refill};
 pub use draw::{normal_draw, uniform_draw};
+pub use error::InitError;
+pub use ext::InitExt;
+pub use gains::{Nonlinearity, calculate_gain};
+pub use kernels::{Bilinear, Dirac, LSTMBias, bilinear, dirac, lstm_bias};
+pub use matrices::{Identity, Orthogonal, Sparse, eye, identity, orthogonal, sparse};
+pub use names::{by_name, names};
 pub use presets::{Preset, constant, normal, ones, trunc_normal, uniform, zeros};
 pub use scaling::{
-    Distribution, Fan, Nonlinearity, VarianceScaling, kaiming_normal, kaiming_uniform,
-    lecun_normal, lecun_uniform, xavier_normal, xavier_uniform,
+    Distribution, Fan, VarianceScaling, glorot_normal, glorot_uniform, gluon_xavier, he_normal,
+    he_uniform, kaiming_normal, kaiming_uniform, lecun_normal, lecun_uniform, msra_prelu,
+    variance_scaling, xavier_normal, xavier_uniform,
 };
+pub use source::{PathSeeded, Source, path_seeded};
+pub use systems::{SystemDefault, gluon_default, keras_default, pytorch_default};
+pub use target::Target;
 
 /// Gives a parameter its first values: the presets of [`init`](crate::init), and closures
 /// (`|target: &Target<'_>, values: &mut [f64], rng: &mut dyn Rng| …`, or with fewer words by [`from_fn`]).
@@ -77,6 +98,87 @@ pub trait Initializer {
         values: &mut [f64],
         rng: &mut dyn Rng,
     ) -> Result<(), InitError>;
+
+    /// Its name with all settings, if two initializers with this name do the same: through two paths of a tie they are then no conflict. `None`
+    /// unless implemented: equal to none.
+    ///
+    /// ```
+    /// use tiegrad_nn::init::{self, Initializer};
+    /// assert_eq!(init::normal(0.0, 0.01).name().as_deref(), Some("normal(mean=0, std=0.01)"));
+    /// assert_eq!(init::from_fn(|_, _, _| {}).name(), None);
+    /// ```
+    fn name(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether a whole net's parameters with this role are for it. What it does not cover becomes 0 if it is a bias and 1 if it is a gain, and stays as it is if it is a
+    /// weight. Only weights are, unless implemented.
+    ///
+    /// ```
+    /// use tiegrad_nn::init::{self, Initializer};
+    /// use tiegrad_nn::Role;
+    /// assert!(!init::normal(0.0, 0.01).covers(Role::Bias));
+    /// assert!(init::pytorch_default().covers(Role::Bias));
+    /// ```
+    fn covers(&self, role: Role) -> bool {
+        role == Role::Weight
+    }
+
+    /// What errors call it: its [`name`](Initializer::name), or else that of its type.
+    ///
+    /// ```
+    /// use tiegrad_nn::init::{self, Initializer};
+    /// assert_eq!(init::ones().describe(), "ones");
+    /// assert_eq!(init::from_fn(|_, _, _| {}).describe(), "a closure");
+    /// ```
+    fn describe(&self) -> String {
+        self.name().unwrap_or_else(|| {
+            let name = std::any::type_name::<Self>();
+            if name.contains("{{closure}}") {
+                return "a closure".to_owned();
+            }
+            let name = name.split('<').next().unwrap_or(name);
+            let name = name.rsplit("::").next().unwrap_or(name);
+            format!("an initializer of type {name}")
+        })
+    }
+
+    /// Behind a pointer, so that several kinds fit into one list.
+    ///
+    /// ```
+    /// use tiegrad_nn::init::{self, Initializer};
+    /// let list = [init::ones().boxed(), init::xavier_uniform().boxed()];
+    /// assert_eq!(list[1].describe(), "xavier_uniform(gain=1)");
+    /// ```
+    fn boxed<'i>(self) -> Box<dyn Initializer + 'i>
+    where
+        Self: Sized + 'i,
+    {
+        Box::new(self)
+    }
+}
+
+impl Initializer for Box<dyn Initializer + '_> {
+    fn fill(
+        &mut self,
+        target: &Target<'_>,
+        values: &mut [f64],
+        rng: &mut dyn Rng,
+    ) -> Result<(), InitError> {
+        (**self).fill(target, values, rng)
+    }
+
+    fn name(&self) -> Option<String> {
+        (**self).name()
+    }
+
+    fn covers(&self, role: Role) -> bool {
+        (**self).covers(role)
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
 }
 
 impl<F: FnMut(&Target<'_>, &mut [f64], &mut dyn Rng)> Initializer for F {
@@ -109,173 +211,4 @@ impl<F: FnMut(&Target<'_>, &mut [f64], &mut dyn Rng)> Initializer for F {
 /// ```
 pub fn from_fn(f: impl FnMut(&Target<'_>, &mut [f64], &mut dyn Rng)) -> impl Initializer {
     f
-}
-
-/// What an [`Initializer`] is to fill.
-///
-/// ```
-/// use tiegrad_nn::prelude::*;
-/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-/// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU);
-/// let mut seen = Vec::new();
-/// net.init(&mut params, init::from_fn(|target, _, _| {
-///     seen.push((target.path.to_string(), target.fan_in, target.fan_out));
-/// }), &mut rng)?;
-/// assert_eq!(seen, [("0.weight".to_string(), 4, 8)]); // a bias just becomes 0
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Target<'p> {
-    /// The parameter's path in the tree that is being initialized; empty where there is no tree ([`fill`](fn@fill)).
-    pub path: &'p str,
-    /// Its shape.
-    pub shape: Shape,
-    /// What it is there for.
-    pub role: Role,
-    /// How many inputs each output element is made from: for a weight (out, in, …) the product of all dimensions but the first.
-    pub fan_in: usize,
-    /// How many output elements each input goes into: the product of all dimensions but the second.
-    pub fan_out: usize,
-}
-
-impl<'p> Target<'p> {
-    pub(crate) fn new(path: &'p str, shape: Shape, role: Role) -> Self {
-        // As PyTorch for two dimensions and more, as Keras for fewer.
-        let (fan_in, fan_out) = match *shape {
-            [] => (1, 1),
-            [n] => (n, n),
-            [out, inner, ref field @ ..] => {
-                let field: usize = field.iter().product();
-                (inner * field, out * field)
-            }
-        };
-        Self {
-            path,
-            shape,
-            role,
-            fan_in,
-            fan_out,
-        }
-    }
-
-    /// The error of an initializer that cannot fill this parameter.
-    ///
-    /// ```
-    /// use tiegrad_nn::prelude::*;
-    /// use tiegrad_nn::init::{InitError, Initializer, Target};
-    ///
-    /// struct Never;
-    /// impl Initializer for Never {
-    ///     fn fill(&mut self, target: &Target<'_>, _: &mut [f64], _: &mut dyn rand::Rng) -> Result<(), InitError> {
-    ///         Err(target.unsuitable("I never do it"))
-    ///     }
-    /// }
-    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU);
-    /// let error = net.init(&mut params, Never, &mut rng).unwrap_err();
-    /// assert_eq!(error.to_string(), "0.weight of shape [8, 4] cannot be initialized so: I never do it");
-    /// ```
-    pub fn unsuitable(&self, why: impl Into<String>) -> InitError {
-        InitError::Unsuitable {
-            path: self.path.to_owned(),
-            shape: Box::new(self.shape),
-            why: why.into(),
-        }
-    }
-}
-
-/// Why a parameter could not be initialized, or a layer not be built.
-///
-/// ```
-/// use tiegrad_nn::prelude::*;
-/// use tiegrad_nn::init::InitError;
-/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-/// let layer = Linear::new(&mut params, 4, 8, &mut rng);
-/// let error = layer.init(&mut params, init::normal(0.0, -1.0), &mut rng).unwrap_err();
-/// assert!(matches!(error, InitError::Unsuitable { .. }));
-/// let error = CausalSelfAttention::new(&mut params, 8, 3, 0.0, true, &mut rng).unwrap_err();
-/// assert!(matches!(error, InitError::Setting { .. })); // 3 heads do not divide 8
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum InitError {
-    /// The parameter is not in the arena, or there is no room for it.
-    Arena {
-        /// The parameter's path, where there is a tree.
-        path: String,
-        /// What the arena says.
-        source: ArenaError,
-    },
-    /// The pattern selects nothing.
-    Name(NameError),
-    /// The initializer cannot fill this parameter.
-    Unsuitable {
-        /// The parameter's path, where there is a tree.
-        path: String,
-        /// Its shape.
-        shape: Box<Shape>,
-        /// Why.
-        why: String,
-    },
-    /// A layer's sizes are too large for a shape.
-    Shape(ShapeError),
-    /// A layer's settings do not go together.
-    Setting {
-        /// Which, and why.
-        what: String,
-    },
-}
-
-impl fmt::Display for InitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Arena { path, source } if path.is_empty() => write!(f, "{source}"),
-            Self::Arena { path, source } => write!(f, "{path}: {source}"),
-            Self::Name(source) => write!(f, "{source}"),
-            Self::Unsuitable { path, shape, why } if path.is_empty() => {
-                write!(
-                    f,
-                    "a parameter of shape {shape} cannot be initialized so: {why}"
-                )
-            }
-            Self::Unsuitable { path, shape, why } => {
-                write!(f, "{path} of shape {shape} cannot be initialized so: {why}")
-            }
-            Self::Shape(source) => write!(f, "{source}"),
-            Self::Setting { what } => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for InitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Arena { source, .. } => Some(source),
-            Self::Name(source) => Some(source),
-            Self::Shape(source) => Some(source),
-            Self::Unsuitable { .. } | Self::Setting { .. } => None,
-        }
-    }
-}
-
-impl From<NameError> for InitError {
-    fn from(source: NameError) -> Self {
-        Self::Name(source)
-    }
-}
-
-impl From<ShapeError> for InitError {
-    fn from(source: ShapeError) -> Self {
-        Self::Shape(source)
-    }
-}
-
-impl From<ArenaError> for InitError {
-    fn from(source: ArenaError) -> Self {
-        Self::Arena {
-            path: String::new(),
-            source,
-        }
-    }
 }

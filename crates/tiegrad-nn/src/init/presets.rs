@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::draw::{fill_normal, fill_truncated, uniform_draw};
+use super::draw::{fill_normal, fill_truncated, spread, uniform_draw};
 use super::{InitError, Initializer, Target};
 
 /// An initializer that does not look at the shape: what [`constant`], [`uniform`], [`normal`] and their kin return.
@@ -134,12 +134,6 @@ impl Initializer for Preset {
         values: &mut [f64],
         rng: &mut dyn Rng,
     ) -> Result<(), InitError> {
-        let spread = |std: f64| match std >= 0.0 && std.is_finite() {
-            true => Ok(std),
-            false => Err(target.unsuitable(format!(
-                "a standard deviation is at least 0 and finite, got {std}"
-            ))),
-        };
         let range = |low: f64, high: f64| match low <= high && (high - low).is_finite() {
             true => Ok(()),
             false => Err(target.unsuitable(format!("the range from {low} to {high} is none"))),
@@ -152,7 +146,7 @@ impl Initializer for Preset {
                     .iter_mut()
                     .for_each(|value| *value = uniform_draw(rng, low, high));
             }
-            Kind::Normal { mean, std } => fill_normal(values, rng, mean, spread(std)?),
+            Kind::Normal { mean, std } => fill_normal(values, rng, mean, spread(target, std)?),
             Kind::TruncNormal {
                 mean,
                 std,
@@ -160,12 +154,28 @@ impl Initializer for Preset {
                 high,
             } => {
                 range(low, high)?;
-                match spread(std)? {
+                match spread(target, std)? {
                     0.0 => values.fill(mean.clamp(low, high)),
                     std => fill_truncated(values, rng, mean, std, low, high),
                 }
             }
         }
         Ok(())
+    }
+
+    fn name(&self) -> Option<String> {
+        Some(match self.0 {
+            Kind::Constant(0.0) => "zeros".to_owned(),
+            Kind::Constant(1.0) => "ones".to_owned(),
+            Kind::Constant(value) => format!("constant({value})"),
+            Kind::Uniform { low, high } => format!("uniform(low={low}, high={high})"),
+            Kind::Normal { mean, std } => format!("normal(mean={mean}, std={std})"),
+            Kind::TruncNormal {
+                mean,
+                std,
+                low,
+                high,
+            } => format!("trunc_normal(mean={mean}, std={std}, low={low}, high={high})"),
+        })
     }
 }

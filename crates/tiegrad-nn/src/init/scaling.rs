@@ -1,9 +1,9 @@
-//! Initializers whose variance follows from the fans: Xavier, Kaiming, LeCun.
+//! Initializers whose variance follows from the fans: Xavier, Kaiming, LeCun, and the general form of each system.
 
 use rand::Rng;
 
 use super::draw::{fill_normal, fill_truncated, uniform_draw};
-use super::{InitError, Initializer, Target};
+use super::{InitError, Initializer, Nonlinearity, Target};
 
 /// An initializer with standard deviation `gain / √fan`: what [`xavier_uniform`], [`kaiming_normal`] and their kin return, and what changes them.
 ///
@@ -60,48 +60,6 @@ pub enum Distribution {
     Normal,
     /// A normal distribution cut off at two of its standard deviations, widened so that its standard deviation is `std` (as in Keras and Flax).
     TruncatedNormal,
-}
-
-/// What comes after a layer: what its gain is chosen for (`torch.nn.init.calculate_gain`).
-///
-/// ```
-/// use tiegrad_nn::init::Nonlinearity;
-/// assert_eq!(Nonlinearity::Linear.gain(), 1.0);
-/// assert_eq!(Nonlinearity::LeakyReLU(0.0).gain(), Nonlinearity::ReLU.gain());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Nonlinearity {
-    /// None, or a sigmoid: gain 1.
-    Linear,
-    /// Gain 5/3.
-    Tanh,
-    /// Gain √2.
-    ReLU,
-    /// Gain √(2 / (1 + slope²)).
-    LeakyReLU(
-        /// The negative slope.
-        f64,
-    ),
-    /// Gain 3/4.
-    SELU,
-}
-
-impl Nonlinearity {
-    /// The gain.
-    ///
-    /// ```
-    /// assert_eq!(tiegrad_nn::init::Nonlinearity::Tanh.gain(), 5.0 / 3.0);
-    /// ```
-    pub fn gain(self) -> f64 {
-        match self {
-            Self::Linear => 1.0,
-            Self::Tanh => 5.0 / 3.0,
-            Self::ReLU => std::f64::consts::SQRT_2,
-            Self::LeakyReLU(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
-            Self::SELU => 0.75,
-        }
-    }
 }
 
 /// Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010), uniform: gain 1, the mean of both fans.
@@ -185,6 +143,89 @@ pub fn lecun_normal() -> VarianceScaling {
     }
 }
 
+/// Keras's general form: variance `scale / fan`. Keras calls the untruncated normal distribution `untruncated_normal`.
+///
+/// ```
+/// use tiegrad_nn::init::{self, Distribution, Fan};
+/// assert_eq!(init::variance_scaling(2.0, Fan::In, Distribution::Uniform), init::he_uniform());
+/// assert_eq!(init::variance_scaling(1.0, Fan::Out, Distribution::Normal).std(100, 25), 0.2);
+/// ```
+pub fn variance_scaling(scale: f64, mode: Fan, distribution: Distribution) -> VarianceScaling {
+    VarianceScaling {
+        // Of a negative scale, no number: filling says so.
+        gain: scale.sqrt(),
+        fan: mode,
+        distribution,
+    }
+}
+
+/// Keras's `GlorotUniform`: [`xavier_uniform`].
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert_eq!(init::glorot_uniform(), init::xavier_uniform());
+/// ```
+pub fn glorot_uniform() -> VarianceScaling {
+    xavier_uniform()
+}
+
+/// Keras's `GlorotNormal`, from a truncated normal distribution: [`xavier_normal`] is PyTorch's, from one that is not.
+///
+/// ```
+/// use tiegrad_nn::init::{self, Distribution};
+/// assert_eq!(init::glorot_normal(), init::xavier_normal().distribution(Distribution::TruncatedNormal));
+/// ```
+pub fn glorot_normal() -> VarianceScaling {
+    xavier_uniform().distribution(Distribution::TruncatedNormal)
+}
+
+/// Keras's `HeUniform`: [`kaiming_uniform`].
+///
+/// ```
+/// use tiegrad_nn::init;
+/// assert_eq!(init::he_uniform(), init::kaiming_uniform());
+/// ```
+pub fn he_uniform() -> VarianceScaling {
+    kaiming_uniform()
+}
+
+/// Keras's `HeNormal`, from a truncated normal distribution: [`kaiming_normal`] is PyTorch's, from one that is not.
+///
+/// ```
+/// use tiegrad_nn::init::{self, Distribution};
+/// assert_eq!(init::he_normal(), init::kaiming_normal().distribution(Distribution::TruncatedNormal));
+/// ```
+pub fn he_normal() -> VarianceScaling {
+    kaiming_uniform().distribution(Distribution::TruncatedNormal)
+}
+
+/// Gluon's `Xavier(rnd_type, factor_type, magnitude)`, whose defaults are uniform, average, 3: U(±√(magnitude / fan)), or, for `gaussian`,
+/// N(0, magnitude / fan). The same magnitude means a third of the variance where it is uniform.
+///
+/// ```
+/// use tiegrad_nn::init::{self, Distribution, Fan};
+/// assert_eq!(init::gluon_xavier(Distribution::Uniform, Fan::Average, 3.0), init::xavier_uniform());
+/// let gaussian = init::gluon_xavier(Distribution::Normal, Fan::In, 2.0);
+/// assert_eq!(gaussian, init::kaiming_normal());
+/// ```
+pub fn gluon_xavier(rnd_type: Distribution, factor_type: Fan, magnitude: f64) -> VarianceScaling {
+    let scale = match rnd_type {
+        Distribution::Uniform => magnitude / 3.0,
+        Distribution::Normal | Distribution::TruncatedNormal => magnitude,
+    };
+    variance_scaling(scale, factor_type, rnd_type)
+}
+
+/// Gluon's `MSRAPrelu(factor_type, slope)`, whose defaults are average, 0.25: N(0, 2 / ((1 + slope²) fan)), for what a PReLU with this slope follows.
+///
+/// ```
+/// use tiegrad_nn::init::{self, Fan};
+/// assert_eq!(init::msra_prelu(Fan::In, 0.0), init::kaiming_normal());
+/// ```
+pub fn msra_prelu(factor_type: Fan, slope: f64) -> VarianceScaling {
+    kaiming_normal().a(slope).fan(factor_type)
+}
+
 impl VarianceScaling {
     /// Another gain.
     ///
@@ -204,6 +245,17 @@ impl VarianceScaling {
     /// ```
     pub fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
         self.gain(nonlinearity.gain())
+    }
+
+    /// The gain for a leaky rectifier with this negative slope: PyTorch's argument `a`.
+    ///
+    /// ```
+    /// use tiegrad_nn::init;
+    /// assert_eq!(init::kaiming_uniform().a(0.0), init::kaiming_uniform());
+    /// assert_eq!(init::kaiming_normal().a(1.0).std(100, 25), 0.1);
+    /// ```
+    pub fn a(self, slope: f64) -> Self {
+        self.nonlinearity(Nonlinearity::LeakyReLU(slope))
     }
 
     /// Another fan.
@@ -279,5 +331,23 @@ impl Initializer for VarianceScaling {
             }
         }
         Ok(())
+    }
+
+    fn name(&self) -> Option<String> {
+        let gain = self.gain;
+        let mode = match self.fan {
+            Fan::In => "fan_in",
+            Fan::Out => "fan_out",
+            Fan::Average => "fan_avg",
+        };
+        Some(match (self.fan, self.distribution) {
+            (Fan::Average, Distribution::Uniform) => format!("xavier_uniform(gain={gain})"),
+            (Fan::Average, Distribution::Normal) => format!("xavier_normal(gain={gain})"),
+            (_, Distribution::Uniform) => format!("kaiming_uniform(mode={mode}, gain={gain})"),
+            (_, Distribution::Normal) => format!("kaiming_normal(mode={mode}, gain={gain})"),
+            (_, Distribution::TruncatedNormal) => {
+                format!("variance_scaling(mode={mode}, gain={gain}, distribution=truncated_normal)")
+            }
+        })
     }
 }

@@ -114,6 +114,7 @@ impl Block {
                 .bias(bias)
                 .weight_init(weights)
                 .bias_init(zeros)
+                .by_default()
         };
         let ln_1 = LayerNorm::with(params, n_embd, 1e-5, true, bias)?;
         let c_attn = linear(n_embd, 3 * n_embd, init.weights).build(params, rng)?;

@@ -70,7 +70,7 @@ impl Embedding {
         }
     }
 
-    /// From another initializer.
+    /// From another initializer. The table counts as initialized then.
     ///
     /// ```
     /// use tiegrad_nn::prelude::*;
@@ -91,8 +91,22 @@ impl Embedding {
         mut initializer: impl Initializer,
         rng: &mut impl Rng,
     ) -> Result<Self, InitError> {
+        let table = Self::by_default(params, num_embeddings, embedding_dim, &mut initializer, rng)?;
+        init::mark_given(params, table.weight, "weight", &initializer)?;
+        Ok(table)
+    }
+
+    /// [`with_init`](Self::with_init) where the initializer is a model's default, which [`init`](crate::InitExt::init) may replace.
+    #[track_caller]
+    pub(crate) fn by_default<T: Scalar>(
+        params: &mut Params<T>,
+        num_embeddings: usize,
+        embedding_dim: usize,
+        initializer: &mut dyn Initializer,
+        rng: &mut impl Rng,
+    ) -> Result<Self, InitError> {
         let dims = [num_embeddings, embedding_dim];
-        let weight = init::try_insert(params, &plan(&dims), &mut initializer, rng)?;
+        let weight = init::try_insert(params, &plan(&dims), initializer, rng)?;
         Ok(Self {
             weight,
             num_embeddings,

@@ -152,8 +152,8 @@ impl GPT {
         let weights = init::normal(0.0, std);
         let residual = init::normal(0.0, std / (2.0 * n_layer.max(1) as f64).sqrt());
 
-        let wte = Embedding::with_init(params, vocab_size, n_embd, weights, rng)?;
-        let wpe = Embedding::with_init(params, block_size, n_embd, weights, rng)?;
+        let wte = Embedding::by_default(params, vocab_size, n_embd, &mut { weights }, rng)?;
+        let wpe = Embedding::by_default(params, block_size, n_embd, &mut { weights }, rng)?;
         let mut h = Vec::with_capacity(n_layer);
         for _ in 0..n_layer {
             let init = BlockInit { weights, residual };
@@ -167,6 +167,7 @@ impl GPT {
             false => Linear::with(n_embd, vocab_size)
                 .bias(false)
                 .weight_init(weights)
+                .by_default()
                 .build(params, rng)?,
         };
         Ok(Self {

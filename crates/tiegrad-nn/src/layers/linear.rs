@@ -77,6 +77,7 @@ impl Linear {
             bias: true,
             weight_init: init::uniform(-bound, bound),
             bias_init: init::uniform(-bound, bound),
+            given: [false; 2],
         }
     }
 
@@ -144,6 +145,8 @@ pub struct LinearBuilder<W = Preset, B = Preset> {
     bias: bool,
     weight_init: W,
     bias_init: B,
+    /// Whether the user chose the weight's and the bias's initializer.
+    given: [bool; 2],
 }
 
 impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
@@ -175,6 +178,7 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             out_features,
             bias,
             bias_init,
+            given: [_, given],
             ..
         } = self;
         LinearBuilder {
@@ -183,6 +187,7 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             bias,
             weight_init,
             bias_init,
+            given: [true, given],
         }
     }
 
@@ -202,6 +207,7 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             out_features,
             bias,
             weight_init,
+            given: [given, _],
             ..
         } = self;
         LinearBuilder {
@@ -210,10 +216,19 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             bias,
             weight_init,
             bias_init,
+            given: [given, true],
         }
     }
 
-    /// Inserts the parameters.
+    /// Lets the initializers so far count as a default, which [`init`](crate::InitExt::init) may replace: a model's own.
+    pub(crate) fn by_default(self) -> Self {
+        Self {
+            given: [false; 2],
+            ..self
+        }
+    }
+
+    /// Inserts the parameters. Those whose initializer was given count as initialized.
     ///
     /// # Errors
     /// [`InitError`]: a full arena, sizes too large, or an initializer that cannot fill.
@@ -235,10 +250,14 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
         let Self {
             in_features,
             out_features,
+            given: [weight_given, bias_given],
             ..
         } = self;
         let dims = [out_features, in_features];
         let weight = init::try_insert(params, &weight_plan(&dims), &mut self.weight_init, rng)?;
+        if weight_given {
+            init::mark_given(params, weight, "weight", &self.weight_init)?;
+        }
         let bias = match self.bias {
             true => Some(init::try_insert(
                 params,
@@ -248,6 +267,9 @@ impl<W: Initializer, B: Initializer> LinearBuilder<W, B> {
             )?),
             false => None,
         };
+        if let (Some(bias), true) = (bias, bias_given) {
+            init::mark_given(params, bias, "bias", &self.bias_init)?;
+        }
         Ok(Linear {
             weight,
             bias,

@@ -26,9 +26,10 @@ struct Chosen {
 }
 
 impl Resolved {
-    /// The selected parameters in tree order: their first use, and how they were selected.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&Use, Selected)> {
-        self.pairs().map(|(each, chosen)| (each, chosen.how))
+    /// Of every use, if it is the first of a selected parameter: how that was selected, and the position of the use by which it was.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = Option<(Selected, usize)>> {
+        let chosen = self.chosen.iter();
+        chosen.map(|chosen| chosen.map(|Chosen { how, by }| (how, by)))
     }
 
     /// As a set of ids, each with the path that it was selected by.

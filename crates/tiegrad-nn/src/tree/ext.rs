@@ -2,7 +2,6 @@
 
 use std::any::Any;
 
-use rand::Rng;
 use tiegrad_arena::{ArenaError, ParamId, Params, Selection};
 use tiegrad_autodiff::Error;
 use tiegrad_kernels::Scalar;
@@ -15,11 +14,10 @@ use super::summary::{Summary, Totals};
 use super::uses::{Use, all_uses, named_parameters};
 use super::walk::{At, Walker, walk};
 use super::{copies, explain, find};
-use crate::init::{self, InitError, Initializer};
 use crate::layer::DynLayer;
 use crate::select::{Select, resolve};
 
-/// What every [`Module`] can do: names, look-up, selection, prints, counts, initialization, copies.
+/// What every [`Module`] can do: names, look-up, selection, prints, counts, copies. (Initialization is [`InitExt`](crate::InitExt)'s.)
 ///
 /// ```
 /// use tiegrad_nn::prelude::*;
@@ -218,57 +216,6 @@ pub trait ModuleExt {
     /// ```
     fn repr(&self) -> Repr<'_> {
         Repr(self.as_module())
-    }
-
-    /// Initializes the whole net: weights by `initializer`, biases to 0, the gains of normalizations to 1. Each parameter once,
-    /// however many uses it has, in tree order.
-    ///
-    /// ```
-    /// use tiegrad_nn::prelude::*;
-    ///
-    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
-    /// net.init(&mut params, init::constant(1.0), &mut rng)?;
-    /// assert_eq!(params.as_slice(net.2.weight)?, [1.0; 8]);
-    /// assert_eq!(params.as_slice(net.find("2.bias")?)?, [0.0]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`InitError`]: a parameter that is not in the arena, or that the initializer cannot fill.
-    fn init<T: Scalar>(
-        &self,
-        params: &mut Params<T>,
-        initializer: impl Initializer,
-        rng: &mut impl Rng,
-    ) -> Result<(), InitError> {
-        init::whole(self.as_module(), params, &Select::all(), initializer, rng)
-    }
-
-    /// [`init`](ModuleExt::init) of what is selected (see [`Select`]). What selects a parameter itself, not merely a module or a type around it, names
-    /// it: then biases and gains get the initializer's values too.
-    ///
-    /// ```
-    /// use tiegrad_nn::prelude::*;
-    ///
-    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
-    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
-    /// net.init_at(&mut params, "0", init::xavier_uniform(), &mut rng)?; // bias: 0
-    /// net.init_at(&mut params, "2.bias", init::constant(42.0), &mut rng)?;
-    /// assert_eq!(params.as_slice(net.find("2.bias")?)?, [42.0]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`InitError`]: what selects nothing, besides those of [`init`](ModuleExt::init).
-    fn init_at<'s, T: Scalar>(
-        &self,
-        params: &mut Params<T>,
-        select: impl Into<Select<'s>>,
-        initializer: impl Initializer,
-        rng: &mut impl Rng,
-    ) -> Result<(), InitError> {
-        init::whole(self.as_module(), params, &select.into(), initializer, rng)
     }
 
     /// Freezes all parameters (`false`) or thaws them (`true`).
