@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::prelude::*;

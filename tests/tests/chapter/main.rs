@@ -13,8 +13,11 @@
 mod access;
 mod beyond;
 mod data;
+mod initialization;
 mod nested;
 mod nets;
+mod selection;
+mod statistics;
 mod tied_gradients;
 mod ties;
 mod values;

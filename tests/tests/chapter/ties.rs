@@ -158,7 +158,7 @@ fn r51_a_tied_embedding_saves_its_size() {
             init_std: None,
         };
         let net = GPT::new(&mut params, &config, &mut rng(1)).unwrap();
-        let summary = net.summary(&params);
+        let summary = net.counts(&params);
         assert_eq!(summary.unique, params.num_elements());
         summary
     };
