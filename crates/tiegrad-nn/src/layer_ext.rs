@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use tiegrad_arena::{IntoShape, Params, Shape};
+use tiegrad_arena::{IntoShape, Params, Shape, ShapeError};
 use tiegrad_autodiff::{Error, Graph, Tape, Var};
-use tiegrad_kernels::Scalar;
+use tiegrad_kernels::{MAX_RANK, Scalar};
 
 use crate::layer::Layer;
 use crate::tree::{ModuleExt, Observations, Summary, Watcher};
@@ -18,22 +18,22 @@ use crate::tree::{ModuleExt, Observations, Summary, Watcher};
 /// let shared = Linear::new(&mut params, 8, 8, &mut rng);
 /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, shared.clone(), ReLU, shared, Linear::new(&mut params, 8, 1, &mut rng));
 /// assert_eq!(net.summary(&params, [2, 4])?.to_string(), "\
-/// Layer (type)        Output    Parameters    Multiply-adds
-/// ─────────────────────────────────────────────────────────
-/// net (Sequential)    (2, 1)             0                -
-///   0 (Linear)        (2, 8)            40               64
-///   1 (ReLU)          (2, 8)             0                -
-///   2 (Linear)        (2, 8)            72              128
-///   3 (ReLU)          (2, 8)             0                -
-///   4 (Linear)        (2, 8)            72 ↔            128
-///   5 (Linear)        (2, 1)             9               16
-/// ─────────────────────────────────────────────────────────
-/// Parameters, duplicates included      193
-///   shared (counted more than once)     72
-///   unique                             121
-///     trainable                        121
-///     frozen                             0
-/// Multiply-adds of a forward pass      336
+/// Layer (type)               Output   Parameters    Multiply-adds
+/// ───────────────────────────────────────────────────────────────
+/// net (Sequential)           (2, 1)            0                -
+///   0 (Linear)               (2, 8)           40               64
+///   1 (ReLU)                 (2, 8)            0                -
+///   2 (Linear)               (2, 8)           72              128
+///   3 (ReLU)                 (2, 8)            0                -
+///   4 (Linear)               (2, 8)           72 ↔            128
+///   5 (Linear)               (2, 1)            9               16
+/// ───────────────────────────────────────────────────────────────
+/// Parameters, duplicates included            193
+///   shared (counted more than once)           72
+///   unique                                   121
+///     trainable                              121
+///     frozen                                   0
+/// Multiply-adds of a forward pass            336
 /// 4.weight ↔ 2.weight
 /// 4.bias ↔ 2.bias");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -97,7 +97,13 @@ fn observe<T: Scalar>(
 ) -> Result<(Shape, Observations), LayerError> {
     let watcher = Watcher::new(net.as_module());
     let mut tape = Tape::new();
-    let output = net.forward(input.placeholder(tape.shapes(params, &watcher)));
+    let g = tape.shapes(params, &watcher);
+    let input = match input.kind() {
+        Ok(input) => input.placeholder(g),
+        // The graph's own error for a shape that cannot be.
+        Err(_) => g.placeholder([0; MAX_RANK + 1]),
+    };
+    let output = net.forward(input);
     let (shape, error) = (*output.shape(), output.error());
     drop(tape);
     let seen = watcher.finish(&shape);
@@ -128,13 +134,59 @@ fn observe<T: Scalar>(
 /// assert_eq!(outputs(&embedding, &params, tokens([2, 3])), 48);
 /// ```
 pub trait InputShape {
-    /// The input, in a shape-only pass.
-    fn placeholder<'t, T: Scalar>(self, g: Graph<'t, T>) -> Var<'t, T>;
+    /// What it is.
+    ///
+    /// # Errors
+    /// [`ShapeError`]: more than 8 dimensions, or too many elements.
+    fn kind(self) -> Result<InputKind, ShapeError>;
+}
+
+/// What an [`InputShape`] is the shape of.
+///
+/// ```
+/// use tiegrad_nn::{InputKind, InputShape, tokens};
+/// assert!(matches!([2, 4].kind(), Ok(InputKind::Values(shape)) if shape == [2, 4]));
+/// assert!(matches!(tokens([2, 4]).kind(), Ok(InputKind::Indices(_))));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// Values.
+    Values(Shape),
+    /// Indices.
+    Indices(Shape),
+}
+
+impl InputKind {
+    /// The shape.
+    ///
+    /// ```
+    /// use tiegrad_nn::{InputShape, tokens};
+    /// assert_eq!(**tokens([2, 4]).kind()?.shape(), [2, 4]);
+    /// # Ok::<(), tiegrad_arena::ShapeError>(())
+    /// ```
+    pub fn shape(&self) -> &Shape {
+        match self {
+            Self::Values(shape) | Self::Indices(shape) => shape,
+        }
+    }
+
+    fn placeholder<T: Scalar>(self, g: Graph<'_, T>) -> Var<'_, T> {
+        match self {
+            Self::Values(shape) => g.placeholder(shape),
+            Self::Indices(shape) => g.placeholder_indices(shape),
+        }
+    }
+}
+
+impl InputShape for InputKind {
+    fn kind(self) -> Result<InputKind, ShapeError> {
+        Ok(self)
+    }
 }
 
 impl<S: IntoShape> InputShape for S {
-    fn placeholder<'t, T: Scalar>(self, g: Graph<'t, T>) -> Var<'t, T> {
-        g.placeholder(self)
+    fn kind(self) -> Result<InputKind, ShapeError> {
+        self.into_shape().map(InputKind::Values)
     }
 }
 
@@ -164,8 +216,8 @@ pub fn tokens<S: IntoShape>(shape: S) -> Tokens<S> {
 }
 
 impl<S: IntoShape> InputShape for Tokens<S> {
-    fn placeholder<'t, T: Scalar>(self, g: Graph<'t, T>) -> Var<'t, T> {
-        g.placeholder_indices(self.0)
+    fn kind(self) -> Result<InputKind, ShapeError> {
+        self.0.into_shape().map(InputKind::Indices)
     }
 }
 

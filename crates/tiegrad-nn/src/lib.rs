@@ -42,11 +42,12 @@ mod layer_ext;
 pub mod layers;
 mod select;
 mod sequential;
+pub mod spec;
 mod tree;
 
 pub use init::InitExt;
 pub use layer::{DynLayer, Layer};
-pub use layer_ext::{InputShape, LayerError, LayerExt, Tokens, tokens};
+pub use layer_ext::{InputKind, InputShape, LayerError, LayerExt, Tokens, tokens};
 pub use layers::*;
 pub use select::Select;
 pub use sequential::Sequential;
@@ -71,8 +72,9 @@ pub use sequential::Sequential;
 /// ```
 pub use tiegrad_derive::Module;
 pub use tree::{
-    At, Field, Module, ModuleExt, Name, NameError, ParamUse, Picture, Repr, Role, Summary,
-    SummaryRow, Tie, Tied, Use, Visit, VisitMut, Walker, WithRole, fmt_module,
+    At, Field, Module, ModuleExt, Name, NameError, OneUse, ParamUse, Picture, Repr, Role, Summary,
+    SummaryRow, Tie, Tied, Use, UseReport, UsedParameter, Visit, VisitMut, Walker, WithRole,
+    fmt_module,
 };
 
 /// What a program that uses this crate wants in scope.
@@ -80,6 +82,9 @@ pub mod prelude {
     pub use crate::init;
     pub use crate::init::{InitExt, Initializer};
     pub use crate::layers::*;
+    pub use crate::spec::{
+        dense, dropout, embedding, flatten, layer, layer_norm, relu, sequential,
+    };
     pub use crate::{
         DynLayer, Layer, LayerError, LayerExt, Module, ModuleExt, NameError, Select, Sequential,
         Tied, sequential, tokens,

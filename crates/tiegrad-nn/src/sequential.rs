@@ -63,10 +63,8 @@ impl Sequential {
     /// assert_eq!(net.len(), 2);
     /// ```
     pub fn push(&mut self, layer: impl DynLayer) -> &mut Self {
-        self.children.push(Child {
-            name: None,
-            layer: Box::new(layer),
-        });
+        let layer: Box<dyn DynLayer> = Box::new(layer);
+        self.children.push(Child { name: None, layer });
         self
     }
 
@@ -88,7 +86,20 @@ impl Sequential {
         name: impl Into<String>,
         layer: impl DynLayer,
     ) -> Result<&mut Self, NameError> {
-        let (name, position) = (name.into(), self.len());
+        self.push_boxed(Some(name.into()), Box::new(layer))
+    }
+
+    /// [`push_named`](Self::push_named), or [`push`](Self::push) without a name.
+    pub(crate) fn push_boxed(
+        &mut self,
+        name: Option<String>,
+        layer: Box<dyn DynLayer>,
+    ) -> Result<&mut Self, NameError> {
+        let position = self.len();
+        let Some(name) = name else {
+            self.children.push(Child { name: None, layer });
+            return Ok(self);
+        };
         let is_position = name == position.to_string();
         if name.is_empty() {
             return Err(NameError::Empty);
@@ -103,7 +114,7 @@ impl Sequential {
         }
         self.children.push(Child {
             name: (!is_position).then_some(name),
-            layer: Box::new(layer),
+            layer,
         });
         Ok(self)
     }

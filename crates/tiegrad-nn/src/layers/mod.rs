@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod block;
+mod dense;
 mod dropout;
 mod embedding;
 mod gpt;
@@ -14,6 +15,7 @@ pub use activation::{
 };
 pub use attention::CausalSelfAttention;
 pub use block::{Block, MLP};
+pub use dense::{Activation, Dense};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use gpt::{GPT, GptConfig};

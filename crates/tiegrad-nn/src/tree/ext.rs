@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use tiegrad_arena::{ArenaError, ParamId, Params, Selection};
-use tiegrad_autodiff::Error;
+use tiegrad_autodiff::{Error, UseGrads};
 use tiegrad_kernels::Scalar;
 
 use super::error::NameError;
@@ -11,6 +11,7 @@ use super::module::{Module, ParamUse};
 use super::picture::Picture;
 use super::repr::Repr;
 use super::summary::{Summary, Totals};
+use super::use_report::UseReport;
 use super::uses::{Use, all_uses, named_parameters};
 use super::walk::{At, Walker, walk};
 use super::{copies, explain, find};
@@ -265,6 +266,27 @@ pub trait ModuleExt {
         Self: Module + Clone,
     {
         copies::duplicate(self.clone(), params)
+    }
+
+    /// What each use of each parameter contributed to its gradient in a recording that kept the uses apart
+    /// ([`Graph::per_use`](tiegrad_autodiff::Graph::per_use)), by the paths of the uses: norms, and the cosine between each two uses of one parameter. The module must not have moved
+    /// since the forward pass, or uses of a tied parameter are named by all its paths.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f64>::new(), tiegrad_nn::doc_rng());
+    /// let shared = Linear::new(&mut params, 3, 3, &mut rng);
+    /// let net = (shared.clone(), Tanh, shared);
+    /// let (mut tape, mut uses) = (Tape::new(), UseGrads::new());
+    /// let g = tape.record(&mut params).per_use(&mut uses);
+    /// net.forward(g.full([2, 3], 0.5)).square().sum().backward()?;
+    /// println!("{}", net.use_report(&uses));
+    /// assert_eq!(net.use_report(&uses).parameters[0].uses[1].path, "2.weight");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn use_report<T: Scalar>(&self, uses: &UseGrads<T>) -> UseReport {
+        UseReport::new(self.as_module(), uses)
     }
 
     /// The text of an op's error, with the paths of the parameters that it names.
