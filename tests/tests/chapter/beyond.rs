@@ -177,6 +177,49 @@ fn x1_the_gradient_of_each_use() {
     assert_eq!(UseGrads::<f64>::new().iter().count(), 0);
 }
 
+/// The report names each use by its path in the net.
+#[test]
+fn x1_the_report_names_the_uses() {
+    let mut params = Params::<f64>::new();
+    let net = tied_mlp(&mut params, 4, 1);
+    let (mut tape, mut uses) = (Tape::new(), UseGrads::new());
+    let g = tape.record(&mut params).per_use(&mut uses);
+    net.forward(g.input(&x::<f64>())).sum().backward().unwrap();
+    let report = net.use_report(&uses);
+    let shared = &report.parameters[2];
+    let paths: Vec<&str> = shared.uses.iter().map(|each| &*each.path).collect();
+    assert_eq!(
+        (&*shared.path, &*paths),
+        ("2.weight", &["2.weight", "4.weight"][..])
+    );
+    let slot = params.grad(net.2.weight).unwrap().unwrap();
+    let norm = slot.iter().map(|x| x * x).sum::<f64>().sqrt();
+    assert!((shared.norm - norm).abs() < 1e-12);
+    assert!(
+        shared
+            .cosine(0, 1)
+            .is_some_and(|cosine| cosine.abs() <= 1.0)
+    );
+    let text = report.to_string();
+    assert!(
+        text.contains("2 uses\n  2.weight") && text.contains("  4.weight"),
+        "{text}"
+    );
+    assert!(text.contains("cosine"), "{text}");
+
+    // A transposed use is marked.
+    let w = Linear::with(4, 2)
+        .bias(false)
+        .build(&mut params, &mut rng(1))
+        .unwrap();
+    let decoder = TiedLinear::new(&mut params, Tied::transposed(w.weight), false).unwrap();
+    let net = (w, decoder);
+    let g = tape.record(&mut params).per_use(&mut uses);
+    net.forward(g.input(&x::<f64>())).sum().backward().unwrap();
+    let text = net.use_report(&uses).to_string();
+    assert!(text.contains("1.weightᵀ"), "{text}");
+}
+
 /// Exactly, where nothing is rounded: with integers, over 20 uses.
 #[test]
 fn x1_contributions_sum_exactly_on_integers() {

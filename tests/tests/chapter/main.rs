@@ -17,6 +17,7 @@ mod initialization;
 mod nested;
 mod nets;
 mod selection;
+mod shapes;
 mod statistics;
 mod tied_gradients;
 mod ties;
