@@ -16,4 +16,6 @@ mod gradients;
 mod models;
 mod one_network;
 mod send_sync;
+mod shapes;
 mod ties;
+mod uses;
