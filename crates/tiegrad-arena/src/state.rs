@@ -206,6 +206,29 @@ impl<T: Scalar> State<T> {
         self.places.slots.iter().filter_map(|place| place.id)
     }
 
+    /// The parameter whose state `id` has after the next [`sync`](Self::sync) with these values: its own, or, for one that this state has not
+    /// seen yet, that which it was [forked](crate::Params::fork) from. `None` for one that will begin at zero.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// let (copy, new) = (params.fork(id)?, params.insert_with(Shape::SCALAR, |_| {}));
+    /// assert_eq!([id, copy, new].map(|id| state.source(id, params.values())), [Some(id), Some(id), None]);
+    /// state.sync(params.values());
+    /// assert_eq!([id, copy, new].map(|id| state.source(id, params.values())), [Some(id), Some(copy), Some(new)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn source(&self, id: ParamId, values: &Values<T>) -> Option<ParamId> {
+        let mut source = id;
+        while self.places.get(source).is_none() {
+            source = values.slot(source).ok()?.forked_from?;
+        }
+        Some(source)
+    }
+
     /// How many steps a parameter has had.
     ///
     /// # Errors

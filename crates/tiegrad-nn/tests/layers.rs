@@ -334,3 +334,46 @@ fn activations_print_and_compute() {
     near(net.9.forward(x), [-1.0, 2.0]);
     assert!(Dropout::new(1.5).forward(x).value().is_err());
 }
+
+/// The row r14: PyTorch and Gluon keep (out, in), Keras (in, out).
+#[test]
+fn a_linear_is_made_from_arrays_of_either_layout() {
+    use ndarray::{array, s};
+    let mut params = Params::<f64>::new();
+    let weight = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+    let bias = array![0.5, -0.5];
+    let plain = Linear::from_weight(&mut params, &weight, Some(&bias)).unwrap();
+    let kernel = Linear::from_kernel(&mut params, &weight.t().to_owned(), Some(&bias)).unwrap();
+    // Views of any strides do too.
+    let wide = ndarray::Array2::from_shape_fn((4, 3), |(i, j)| weight[[i / 2, j]]);
+    let view = Linear::from_weight(&mut params, &wide.slice(s![..;2, ..]), None).unwrap();
+    for layer in [&plain, &kernel, &view] {
+        assert_eq!((layer.in_features, layer.out_features), (3, 2));
+        let value = params.value(layer.weight).unwrap();
+        assert_eq!(value, weight.clone().into_dyn());
+        let by = params.initialized(layer.weight).unwrap().unwrap();
+        assert_eq!(by.by, "Linear::from_weight");
+    }
+    let mut tape = Tape::new();
+    let g = tape.eval(&params);
+    let x = g.input(&array![1.0, 10.0, 100.0]);
+    for layer in [plain, kernel] {
+        assert_eq!(
+            layer.forward(x).value().unwrap(),
+            array![321.5, 653.5].into_dyn()
+        );
+    }
+    assert_eq!(
+        view.forward(x).value().unwrap(),
+        array![321.0, 654.0].into_dyn()
+    );
+
+    // A bias of another size is an error that leaves nothing behind.
+    let before = params.len();
+    let error = Linear::from_kernel(&mut params, &weight, Some(&bias)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a bias for 3 outputs has the shape [3], and this one [2]"
+    );
+    assert_eq!(params.len(), before);
+}

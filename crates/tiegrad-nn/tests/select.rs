@@ -423,7 +423,7 @@ fn a_selected_parameter_has_to_be_in_the_arena() {
     );
     assert!(matches!(
         net.select(&Params::<f32>::new(), "fc1"),
-        Err(NameError::NotInArena { .. })
+        Err(NameError::Arena { .. })
     ));
 }
 
@@ -433,7 +433,7 @@ fn a_name_initializes_biases_too_and_a_type_does_not() {
     let net = net(&mut params);
     let bias = net.fc1.bias.unwrap();
     let mut init = |select: Select<'_>, value: f64| {
-        net.init_at(&mut params, select, init::constant(value), &mut rng())
+        net.reinit_at(&mut params, select, init::constant(value), &mut rng())
             .unwrap();
         [
             params.as_slice(net.fc1.weight).unwrap()[0],

@@ -35,13 +35,13 @@ impl Resolved {
     /// As a set of ids, each with the path that it was selected by.
     ///
     /// # Errors
-    /// [`NameError::NotInArena`].
+    /// [`NameError::Arena`].
     pub(crate) fn selection<T: Scalar>(&self, params: &Params<T>) -> Result<Selection, NameError> {
         let ids = self.pairs().map(|(each, chosen)| {
             let path = &self.uses.get(chosen.by).unwrap_or(each).path;
             match params.info(each.id) {
                 Ok(_) => Ok((&**path, each.id)),
-                Err(source) => Err(NameError::NotInArena {
+                Err(source) => Err(NameError::Arena {
                     path: path.clone(),
                     source,
                 }),

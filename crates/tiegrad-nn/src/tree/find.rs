@@ -120,7 +120,7 @@ impl<'a> Visit<'a> for Lookup<'a, '_> {
 }
 
 /// What follows a component in a path, if the path starts with that component.
-fn strip<'p>(path: &'p str, name: Name<'_>) -> Option<&'p str> {
+pub(crate) fn strip<'p>(path: &'p str, name: Name<'_>) -> Option<&'p str> {
     match name {
         Name::Field(name) => {
             let mut rest = path;

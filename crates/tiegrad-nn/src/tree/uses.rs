@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use tiegrad_arena::ParamId;
+use tiegrad_arena::{ParamId, Selection};
 
 use super::module::{Module, ParamUse, Role};
 use super::walk::{At, Walker, walk};
@@ -102,6 +102,25 @@ pub(crate) fn all_uses(root: &dyn Module) -> Vec<Use> {
     uses.uses
 }
 
+/// Every use of the parameters of a set, in order.
+pub(crate) fn uses_of(root: &dyn Module, ids: &Selection) -> Vec<Use> {
+    struct Of<'s> {
+        ids: &'s Selection,
+        uses: Uses,
+    }
+    impl Walker<'_> for Of<'_> {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            if self.ids.contains(param.id) {
+                self.uses.push(at, param);
+            }
+        }
+    }
+    let uses = Uses::default();
+    let mut of = Of { ids, uses };
+    walk(root, &mut of);
+    of.uses.uses
+}
+
 /// Every parameter once, under its canonical path.
 pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
     #[derive(Default)]
@@ -119,4 +138,30 @@ pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
     let mut named = Named::default();
     walk(root, &mut named);
     named.named
+}
+
+/// The parameter of this position among those, with its canonical path.
+pub(crate) fn nth_parameter(root: &dyn Module, i: usize) -> Option<(String, ParamId)> {
+    struct Nth {
+        left: usize,
+        seen: IdMap<()>,
+        found: Option<(String, ParamId)>,
+    }
+    impl Walker<'_> for Nth {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            if self.found.is_none() && self.seen.insert(param.id, ()).is_none() {
+                match self.left.checked_sub(1) {
+                    Some(left) => self.left = left,
+                    None => self.found = Some((at.path.to_owned(), param.id)),
+                }
+            }
+        }
+    }
+    let mut nth = Nth {
+        left: i,
+        seen: IdMap::default(),
+        found: None,
+    };
+    walk(root, &mut nth);
+    nth.found
 }
