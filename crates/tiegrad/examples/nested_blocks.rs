@@ -35,7 +35,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("{}\n", rgnet.repr());
     println!("{}\n", rgnet.tree(&params));
-    println!("{}\n", rgnet.summary(&params));
+    println!("{}\n", rgnet.summary(&params, [2, 4])?);
 
     println!("{} parameters:", rgnet.named_parameters().len());
     for (name, id) in rgnet.named_parameters() {

@@ -210,6 +210,28 @@ fn r13_names_are_unique_in_a_deep_tree() {
 }
 
 #[test]
+fn r14_weights_are_out_by_in_and_keras_kernels_are_transposed() {
+    let mut params = Params::<f64>::new();
+    let layer = Linear::new(&mut params, 4, 8, &mut rng(1));
+    assert_eq!(params.value(layer.weight).unwrap().shape(), [8, 4]);
+    // The flat net of PyTorch, its second layer as arrays: [out, in], and the same as Keras would have it, [in, out].
+    let weight = tensor("flat/state/0.weight");
+    let weight: Array2<f64> = weight.into_dimensionality().unwrap();
+    let bias: Array1<f64> = tensor("flat/state/0.bias").into_dimensionality().unwrap();
+    let kernel = weight.t().to_owned();
+    let ours = Linear::from_weight(&mut params, &weight, Some(&bias)).unwrap();
+    let keras = Linear::from_kernel(&mut params, &kernel, Some(&bias)).unwrap();
+    assert_eq!((keras.in_features, keras.out_features), (4, 8));
+    assert_eq!(params.value(keras.weight), params.value(ours.weight));
+    let x: Array2<f64> = tensor("flat/x").into_dimensionality().unwrap();
+    let expected = x.dot(&kernel) + &bias;
+    for layer in [ours, keras] {
+        let y = run(&layer, &params, &x);
+        assert_near(&y.view(), &expected.clone().into_dyn(), 1e-12, "x W + b");
+    }
+}
+
+#[test]
 fn r15_a_parameter_prints_its_shape_and_type() {
     let mut params = Params::<f32>::new();
     let net = mlp(&mut params);
@@ -278,6 +300,40 @@ fn r18_there_is_no_gradient_before_a_backward_pass() {
     assert_eq!(params.grad(net.0.weight), Ok(None));
 }
 
+/// The report names the neurons that do not fire; `examples/custom_optimizer.rs`, an optimizer that a user writes, is run here.
+#[test]
+fn r19_gradients_serve_diagnosis_and_custom_optimizers() {
+    let mut params = Params::<f32>::new();
+    let net = mlp(&mut params);
+    assert!(
+        net.report(&params)
+            .rows
+            .iter()
+            .all(|row| row.grad.is_none())
+    );
+    // Neurons 1 and 6 never fire: their bias is far below what the weights can reach.
+    for dead in [1, 6] {
+        params.value_mut(net.0.bias.unwrap()).unwrap()[[dead]] = -100.0;
+    }
+    params.value_mut(net.0.weight).unwrap().fill(1.0);
+    let mut tape = Tape::new();
+    let g = tape.record(&mut params);
+    net.forward(g.input(&x::<f32>())).sum().backward().unwrap();
+    let report = net.report(&params);
+    let grad = report.rows[0].grad.as_ref().unwrap();
+    assert_eq!(
+        (grad.rows, grad.dead, &*grad.first_dead),
+        (8, 2, &[1, 6][..])
+    );
+    let slot = params.grad_slice(net.0.weight).unwrap().unwrap();
+    let norm = slot.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+    assert!((grad.norm - norm).abs() < 1e-5 && norm > 0.0);
+    let text = report.to_string();
+    assert!(text.contains("2 of 8: 1, 6"), "{text}");
+
+    crate::examples::custom_optimizer::main().unwrap();
+}
+
 #[test]
 fn r20_names_and_shapes_of_one_layer_and_of_all() {
     let mut params = Params::<f32>::new();
@@ -317,6 +373,35 @@ fn r21_names_are_relative_to_the_node_that_is_asked() {
     ] {
         assert_eq!(net.find(path), Ok(inner.2.weight));
     }
+}
+
+#[test]
+fn r22_by_name_and_by_position() {
+    let mut params = Params::<f32>::new();
+    let net = mlp(&mut params);
+    let bias = net.2.bias.unwrap();
+    // PyTorch's `state_dict()['2.bias']`, Keras's `get_weights()[1]`.
+    assert_eq!(net.find("2.bias"), Ok(bias));
+    assert_eq!(net.nth(1), Some(("0.bias".to_owned(), net.0.bias.unwrap())));
+    assert_eq!(net.nth(3), Some(("2.bias".to_owned(), bias)));
+    assert_eq!(net.nth(4), None);
+    for (i, named) in net.named_parameters().into_iter().enumerate() {
+        assert_eq!(net.nth(i), Some(named));
+    }
+    // A wrong name is an error that suggests the nearest ones; a module is not a parameter.
+    let error = net.find("2.wieght").unwrap_err().to_string();
+    assert!(error.contains(r#"near it: "2.weight""#), "{error}");
+    let error = net.find("bias").unwrap_err().to_string();
+    assert!(
+        error.contains("0.bias") && error.contains("2.bias"),
+        "{error}"
+    );
+    let error = net.find("2").unwrap_err().to_string();
+    assert!(
+        error.contains("module") && error.contains("2.weight"),
+        "{error}"
+    );
+    assert!(net.find("1.weight").is_err());
 }
 
 #[test]

@@ -23,6 +23,21 @@ fn x2_a_stale_or_foreign_id_says_what_it_was() {
     for part in ["beyond.rs", "2.weight", "[1, 8]"] {
         assert!(said.contains(part), "{part} is not in: {said}");
     }
+    // Where it was removed, and all paths by which a tied parameter was known.
+    assert!(
+        said.contains("was removed at") && said.contains("beyond.rs"),
+        "{said}"
+    );
+    let mut tied_params = Params::<f32>::new();
+    let tied = tied_mlp(&mut tied_params, 4, 1);
+    tied_params.remove(tied.2.weight).unwrap();
+    let g = tape.eval(&tied_params);
+    let error = tied.forward(g.input(&x::<f32>())).value().unwrap_err();
+    let said = tied.explain(&error);
+    assert!(
+        said.contains("2.weight") && said.contains("4.weight"),
+        "{said}"
+    );
     // The slot's next tenant is not taken for the parameter that was.
     params.insert(&array![[1.0_f32]]).unwrap();
     let reused = params.value(net.2.weight).unwrap_err().to_string();
@@ -133,6 +148,43 @@ fn x8_ties_of_a_file_change_only_with_a_stated_policy() {
     // The same ties on both sides need no policy.
     load(&conflicting, &untied, &mut params, Policy::strict()).unwrap();
     load(&tied_file, &tied, &mut params, Policy::strict()).unwrap();
+}
+
+/// `untie(path)` copies the value and the optimizer's state: the next step is the one that both would have taken.
+#[test]
+fn x3_untie_copies_value_and_optimizer_state() {
+    let mut params = Params::<f64>::new();
+    let mut net = tied_mlp(&mut params, 4, 1);
+    let mut opt = AdamW::new(0.01);
+    train(&net, &mut params, &mut opt, &x(), 5);
+    let old = net.2.weight;
+    let new = net.untie(&mut params, "4.weight").unwrap();
+    assert_eq!((net.2.weight, net.4.weight), (old, new));
+    assert_ne!(old, new);
+    assert_eq!(net.2.bias, net.4.bias, "the other tie stays");
+    assert_eq!(params.value(old), params.value(new));
+    // The optimizer learns of it when it next looks at the arena.
+    opt.state_mut().sync(params.values());
+    let state = opt.state();
+    for name in ["exp_avg", "exp_avg_sq"] {
+        let (a, b) = (
+            state.tensor(old, name).unwrap(),
+            state.tensor(new, name).unwrap(),
+        );
+        assert_eq!(a, b, "{name}");
+        assert!(a.iter().any(|x| *x != 0.0), "{name}");
+    }
+    assert_eq!((state.step(old), state.step(new)), (Ok(5), Ok(5)));
+    // From there each goes its own way.
+    train(&net, &mut params, &mut opt, &x(), 1);
+    assert_eq!(
+        (opt.state().step(old), opt.state().step(new)),
+        (Ok(6), Ok(6))
+    );
+    assert_ne!(params.value(old), params.value(new));
+    // Nothing is left to untie.
+    let error = net.untie(&mut params, "4.weight").unwrap_err().to_string();
+    assert!(error.contains("only use"), "{error}");
 }
 
 /// What each use contributed is what PyTorch's untied net has as gradients, and the contributions sum to the slot.
@@ -354,12 +406,18 @@ fn x3_ties_survive_everything() {
                 .all(|e| e.abs() < 1e-6)
         );
     }
-    // Freezing by one path freezes the parameter.
-    net.4.requires_grad(&mut params, false).unwrap();
+    // Freezing by one path freezes the parameter; thawing by the other thaws it.
+    net.freeze(&mut params, "4").unwrap();
     assert_eq!(params.requires_grad(net.2.weight), Ok(false));
+    let before = params.value(net.2.weight).unwrap().to_owned();
     train(&net, &mut params, &mut SGD::new(0.1), &x(), 2);
-    net.2.requires_grad(&mut params, true).unwrap();
+    assert_eq!(params.value(net.2.weight).unwrap(), before);
+    net.thaw(&mut params, "2").unwrap();
     assert_eq!(params.requires_grad(net.4.weight), Ok(true));
+    // A checkpoint of a part has all paths of what is tied.
+    let names = checkpoint_names_of(&net, &params, "4.weight").unwrap();
+    let paths: Vec<&str> = names.iter().map(|entry| &*entry.path).collect();
+    assert_eq!(paths, ["2.weight", "4.weight"]);
     // Training, re-initialization, compaction.
     train(&net, &mut params, &mut AdamW::new(0.1), &x(), 3);
     net.reinit(&mut params, init::xavier_uniform(), &mut rng(1))

@@ -13,12 +13,15 @@
 mod access;
 mod beyond;
 mod data;
+mod examples;
+mod exercises;
 mod initialization;
 mod nested;
 mod nets;
 mod selection;
 mod shapes;
 mod statistics;
+mod table;
 mod tied_gradients;
 mod ties;
 mod values;
