@@ -25,7 +25,7 @@ use crate::tree::near;
 /// assert_eq!(name("gluon.uniform")?, "uniform(low=-0.07, high=0.07)");
 /// assert_eq!(name("kaiming_normal_(mode=fan_out, a=1)")?, "kaiming_normal(mode=fan_out, gain=1)");
 /// let error = name("xavier_unifrom").unwrap_err().to_string();
-/// assert_eq!(error, r#"there is no initializer "xavier_unifrom"; near it: "xavier_uniform""#);
+/// assert!(error.starts_with(r#"there is no initializer "xavier_unifrom"; near it: "xavier_uniform""#));
 /// # Ok::<(), init::InitError>(())
 /// ```
 ///
@@ -45,7 +45,7 @@ pub fn by_name(text: &str) -> Result<Box<dyn Initializer>, InitError> {
     };
     let asked = squashed(name);
     let row = TABLE.iter().find(|row| {
-        let system = system.is_none_or(|system| row.system.iter().any(|known| *known == system));
+        let system = system.is_none_or(|system| row.system.contains(&system));
         system && row.names.iter().any(|known| squashed(known) == asked)
     });
     let Some(row) = row else {

@@ -71,6 +71,11 @@ fn matches(parts: &[Part], path: Option<&str>) -> Option<Selected> {
 
 /// The first component of a path, and what follows its dot.
 fn split(path: &str) -> (&str, Option<&str>) {
+    match path.split_once('.') {
+        Some((first, _)) if first.contains('\\') => {}
+        Some((first, rest)) => return (first, Some(rest)),
+        None => return (path, None),
+    }
     let mut escaped = false;
     for (i, b) in path.bytes().enumerate() {
         match b {

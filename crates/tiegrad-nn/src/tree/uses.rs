@@ -1,6 +1,7 @@
 //! Who uses which parameter: the names, with ties.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use tiegrad_arena::{ParamId, Selection};
@@ -59,12 +60,48 @@ impl Hasher for IdHasher {
     }
 }
 
+/// Which ids have come by, each with a number. Ids mostly come in order, as layers are made in the order of the tree: those that do cost no
+/// look-up and no hash.
+#[derive(Default)]
+pub(crate) struct Seen {
+    ordered: Vec<(ParamId, usize)>,
+    others: IdMap<usize>,
+}
+
+impl Seen {
+    /// The number of an id that has come by before; else `None`, and it has `number` from now on.
+    #[inline]
+    pub(crate) fn insert(&mut self, id: ParamId, number: usize) -> Option<usize> {
+        if self.ordered.last().is_none_or(|(last, _)| *last < id) {
+            // One of the others may be greater than all that came in order.
+            if self.others.is_empty() || !self.others.contains_key(&id) {
+                self.ordered.push((id, number));
+                return None;
+            }
+        }
+        self.look_up(id, number)
+    }
+
+    fn look_up(&mut self, id: ParamId, number: usize) -> Option<usize> {
+        match self.ordered.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(at) => Some(self.ordered[at].1),
+            Err(_) => match self.others.entry(id) {
+                Entry::Occupied(known) => Some(*known.get()),
+                Entry::Vacant(new) => {
+                    new.insert(number);
+                    None
+                }
+            },
+        }
+    }
+}
+
 /// The uses that a walk has come by, in order.
 #[derive(Default)]
 pub(crate) struct Uses {
     pub(crate) uses: Vec<Use>,
     /// Where in the list the first use of each id is.
-    first: IdMap<usize>,
+    first: Seen,
 }
 
 impl Uses {
@@ -74,18 +111,18 @@ impl Uses {
             id,
             transposed,
             role,
-            field: _,
+            ..
         } = param;
         let position = self.uses.len();
-        let first = *self.first.entry(id).or_insert(position);
+        let alias_of = self.first.insert(id, position);
         self.uses.push(Use {
             path: at.path.to_owned(),
             id,
             transposed,
             role,
-            alias_of: (first != position).then_some(first),
+            alias_of,
         });
-        first
+        alias_of.unwrap_or(position)
     }
 }
 
@@ -126,11 +163,11 @@ pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
     #[derive(Default)]
     struct Named {
         named: Vec<(String, ParamId)>,
-        seen: IdMap<()>,
+        seen: Seen,
     }
     impl Walker<'_> for Named {
         fn param(&mut self, at: At<'_>, param: ParamUse) {
-            if self.seen.insert(param.id, ()).is_none() {
+            if self.seen.insert(param.id, 0).is_none() {
                 self.named.push((at.path.to_owned(), param.id));
             }
         }
@@ -144,12 +181,12 @@ pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
 pub(crate) fn nth_parameter(root: &dyn Module, i: usize) -> Option<(String, ParamId)> {
     struct Nth {
         left: usize,
-        seen: IdMap<()>,
+        seen: Seen,
         found: Option<(String, ParamId)>,
     }
     impl Walker<'_> for Nth {
         fn param(&mut self, at: At<'_>, param: ParamUse) {
-            if self.found.is_none() && self.seen.insert(param.id, ()).is_none() {
+            if self.found.is_none() && self.seen.insert(param.id, 0).is_none() {
                 match self.left.checked_sub(1) {
                     Some(left) => self.left = left,
                     None => self.found = Some((at.path.to_owned(), param.id)),
@@ -159,9 +196,36 @@ pub(crate) fn nth_parameter(root: &dyn Module, i: usize) -> Option<(String, Para
     }
     let mut nth = Nth {
         left: i,
-        seen: IdMap::default(),
+        seen: Seen::default(),
         found: None,
     };
     walk(root, &mut nth);
     nth.found
+}
+
+#[cfg(test)]
+mod tests {
+    use tiegrad_arena::{Params, Shape};
+
+    use super::*;
+
+    #[test]
+    fn ids_are_seen_once_in_whatever_order_they_come() {
+        let mut params = Params::<f32>::new();
+        let ids: Vec<ParamId> = (0..60)
+            .map(|_| params.insert_with(Shape::SCALAR, |_| {}))
+            .collect();
+        for step in [1, 7, 11, 59] {
+            let mut seen = Seen::default();
+            let order = |i: usize| ids[i * step % 60];
+            for i in 0..60 {
+                let first = (0..i).find(|&earlier| order(earlier) == order(i));
+                assert_eq!(seen.insert(order(i), i), first, "step {step}, {i}");
+            }
+            for i in 0..60 {
+                let first = (0..60).find(|&earlier| order(earlier) == order(i));
+                assert_eq!(seen.insert(order(i), 99), first);
+            }
+        }
+    }
 }
