@@ -124,7 +124,7 @@ fn x8_ties_of_a_file_change_only_with_a_stated_policy() {
     let report = load(&tied_file, &untied, &mut params, policy).unwrap();
     assert_eq!(
         report.untied,
-        [["2.bias", "4.bias"], ["2.weight", "4.weight"]]
+        [["2.weight", "4.weight"], ["2.bias", "4.bias"]]
     );
     assert_eq!(params.value(untied.2.weight), params.value(untied.4.weight));
 

@@ -4,6 +4,9 @@
 pub(crate) mod chapter_mlp;
 #[path = "../../../crates/tiegrad/examples/custom_optimizer.rs"]
 pub(crate) mod custom_optimizer;
+#[path = "../../../crates/tiegrad/examples/initializers.rs"]
+#[allow(dead_code, reason = "its main looks at the program's arguments")]
+pub(crate) mod initializers;
 #[path = "../../../crates/tiegrad/examples/nested_blocks.rs"]
 pub(crate) mod nested_blocks;
 #[path = "../../../crates/tiegrad/examples/shared_layer.rs"]

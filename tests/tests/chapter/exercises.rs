@@ -54,6 +54,50 @@ fn e1_access_the_parameters_of_a_nested_mlp() {
     examples::nested_blocks::main().unwrap();
 }
 
+/// "Look at the initialization module document to explore different initializers": a picture of each distribution.
+#[test]
+fn e2_explore_the_initializers() {
+    let name = format!("tiegrad_initializers_{}.svg", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    examples::initializers::explore(&path).unwrap();
+    let picture = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(picture.trim_end().ends_with("</svg>") && !picture.contains("NaN"));
+    // Each of them by its name: PyTorch's, and what Keras and Gluon add.
+    let functions = [
+        "zeros",
+        "constant",
+        "uniform",
+        "normal",
+        "trunc_normal",
+        "xavier_uniform",
+        "xavier_normal",
+        "kaiming_uniform",
+        "kaiming_normal",
+        "lecun_uniform",
+        "lecun_normal",
+        "variance_scaling",
+        "gluon_xavier",
+        "msra_prelu",
+        "orthogonal",
+        "eye",
+        "sparse",
+        "dirac",
+        "bilinear",
+        "lstm_bias",
+        "pytorch_default",
+        "keras_default",
+        "gluon_default",
+        "chapter",
+    ];
+    for function in functions {
+        assert!(
+            picture.contains(function),
+            "{function} is not in the picture"
+        );
+    }
+}
+
 /// "Construct an MLP containing a shared parameter layer and train it; observe the parameters and gradients of each layer."
 #[test]
 fn e3_train_with_a_shared_layer_and_watch() {

@@ -114,10 +114,7 @@ fn r29_the_summary_table() {
     // 4 blocks of 2 · (4 · 8 + 8 · 4), and 2 · 4.
     assert_eq!(summary.multiply_adds, Some(4 * 2 * 64 + 8));
     let text = summary.to_string();
-    assert!(
-        text.contains("    block 2 (Sequential)    (2, 4)"),
-        "{text}"
-    );
+    assert!(text.contains("    block 2 (Sequential)   (2, 4)"), "{text}");
 
     // Ties: three totals, multiply-adds for each use, frozen apart.
     let tied = tied_mlp(&mut params, 4, 1);

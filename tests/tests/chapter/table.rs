@@ -49,9 +49,10 @@ fn every_row_has_a_test_of_its_name() {
 #[test]
 fn every_row_has_its_place_in_the_guide() {
     let guide = include_str!("../../../docs/guide.md");
-    let headings: Vec<&str> = guide.lines().filter(|line| line.starts_with('#')).collect();
-    let named: Vec<&str> = headings
-        .iter()
+    // Without the code, whose hidden lines begin with the same character.
+    let prose = guide.split("```").step_by(2).flat_map(str::lines);
+    let named: Vec<&str> = prose
+        .filter(|line| line.starts_with('#'))
         .filter_map(|heading| heading.rsplit_once('(')?.1.strip_suffix(')'))
         .flat_map(|rows| rows.split(", "))
         .collect();
