@@ -130,9 +130,8 @@ fn kolmogorov_smirnov(sorted: &[f64], cdf: impl Fn(f64) -> f64) -> f64 {
 fn follows(initializer: impl Initializer, law: Law) {
     let name = initializer.describe();
     let values = drawn(&[OUT, IN], initializer);
-    if let Err(why) = check(&values, law) {
-        panic!("{name} is not {law:?}: {why}");
-    }
+    let verdict = check(&values, law);
+    assert!(verdict.is_ok(), "{name} is not {law:?}: {verdict:?}");
     for wrong in [0.95, 1.05] {
         let missed = check(&values, law.scaled(wrong)).is_ok();
         assert!(!missed, "{name}: a scale {wrong} times as large passes");

@@ -285,6 +285,35 @@ fn a_selection_remembers_the_path_it_was_chosen_by() {
 }
 
 #[test]
+fn however_much_is_said_the_tree_is_walked_once() {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use tiegrad_nn::{Field, Visit, VisitMut};
+
+    struct Counting(Linear, Rc<Cell<usize>>);
+    impl Module for Counting {
+        fn visit<'a>(&'a self, v: &mut dyn Visit<'a>) {
+            self.1.set(self.1.get() + 1);
+            self.0.enter("inner".into(), v);
+        }
+        fn visit_mut(&mut self, v: &mut dyn VisitMut) {
+            self.0.enter_mut("inner".into(), v);
+        }
+    }
+    let mut params = Params::<f32>::new();
+    let visits = Rc::new(Cell::new(0));
+    let net = Counting(
+        Linear::new(&mut params, 1, 1, &mut rng()),
+        Rc::clone(&visits),
+    );
+    let select = Select::from(["inner", "/.*weight/", "type:Linear", "!**.bias"])
+        .and(Select::by(|_, _| true))
+        .except(Selection::default());
+    assert_eq!(net.select(&params, select).unwrap().len(), 1);
+    assert_eq!(visits.get(), 1);
+}
+
+#[test]
 fn names_are_taken_as_they_are_printed() {
     let mut params = Params::<f32>::new();
     let names = [
@@ -384,6 +413,8 @@ fn closures_and_ids_may_select_nothing() {
     assert!(none(Select::path("fc1").and(Select::by(|_, _| false))));
     assert!(none(Select::path("fc1").except(Select::by(|_, _| true))));
     assert!(none(Vec::<String>::new().into()));
+    assert!(ReLU.select(&params, Select::all()).unwrap().is_empty());
+    assert!(ReLU.select(&params, "**").is_err());
     // But a name beside them has to be one.
     let select = Select::by(|_, _| false).or("fc2");
     assert!(net.select(&params, select).is_err());

@@ -10,15 +10,15 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use tiegrad::nn::init::{Distribution, Fan};
 use tiegrad::prelude::*;
 
-type Anything = Box<dyn Initializer>;
+/// As one would write it, what it makes, and the shape that it is for.
+type Exhibit = (&'static str, Box<dyn Initializer>, &'static [usize]);
 
 /// A weight of 96 outputs and 64 inputs.
 const MATRIX: &[usize] = &[96, 64];
 /// As many kernels of 3 × 3.
 const KERNELS: &[usize] = &[96, 64, 3, 3];
 
-/// As one would write it, what it makes, and the shape that it is for.
-fn gallery() -> Result<Vec<(&'static str, Anything, &'static [usize])>, init::InitError> {
+fn gallery() -> Result<Vec<Exhibit>, init::InitError> {
     let gaussian = init::gluon_xavier(Distribution::Normal, Fan::Average, 3.0);
     let out = init::variance_scaling(1.0, Fan::Out, Distribution::Uniform);
     Ok(vec![

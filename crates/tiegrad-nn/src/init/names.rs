@@ -14,6 +14,9 @@ use crate::tree::near;
 /// Case, underscores and a final `_` do not matter: `kaiming_uniform_`, `GlorotUniform`, `MSRAPrelu`. Settings that are not the default stand in parentheses, by name or
 /// in the system's order. Where two systems mean different things by one name, PyTorch's comes first, then Keras's; `keras.uniform` and `gluon.uniform` say which.
 ///
+/// Gluon's `Orthogonal` begins with uniform numbers unless told otherwise; the one here with normal ones, so that it is uniform over all orthogonal matrices. Gluon's
+/// `Mixed` is [`init_each`](crate::InitExt::init_each), its `Load` a checkpoint.
+///
 /// ```
 /// use tiegrad_nn::prelude::*;
 /// use tiegrad_nn::init::Initializer;

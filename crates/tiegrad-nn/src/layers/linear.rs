@@ -195,9 +195,9 @@ impl Layer for Linear {
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
-        let weight = g.param(&self.weight);
+        let weight = g.param_ref(&self.weight);
         match &self.bias {
-            Some(bias) => x.linear(weight, Some(g.param(bias))),
+            Some(bias) => x.linear(weight, Some(g.param_ref(bias))),
             None => x.linear(weight, None),
         }
     }
@@ -462,7 +462,7 @@ impl Layer for TiedLinear {
         let g = x.graph();
         let weight = self.weight.var(g);
         match &self.bias {
-            Some(bias) => x.linear(weight, Some(g.param(bias))),
+            Some(bias) => x.linear(weight, Some(g.param_ref(bias))),
             None => x.linear(weight, None),
         }
     }

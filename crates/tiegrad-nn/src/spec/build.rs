@@ -39,7 +39,7 @@ impl Sequential {
         let input = input.kind().map_err(|error| BuildError {
             path: String::new(),
             kind: "Sequential".into(),
-            input: Shape::SCALAR,
+            input: Box::new(Shape::SCALAR),
             reason: Reason::Input(error),
         })?;
         let mut inserted = Vec::new();
@@ -78,7 +78,7 @@ fn build<T: Scalar>(
         let failed = |reason| BuildError {
             path: path.clone(),
             kind: kind.clone(),
-            input: shape,
+            input: Box::new(shape),
             reason,
         };
         let width = || shape.last().copied().ok_or(Reason::NoDimension);
@@ -86,7 +86,7 @@ fn build<T: Scalar>(
             What::Dense(dense) => {
                 let layer = dense
                     .build(width().map_err(failed)?, params, rng)
-                    .map_err(|error| failed(Reason::Init(error)))?;
+                    .map_err(|error| failed(Reason::Init(Box::new(error))))?;
                 inserted.extend(
                     [Some(layer.linear.weight), layer.linear.bias]
                         .into_iter()

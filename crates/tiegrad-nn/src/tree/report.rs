@@ -79,7 +79,7 @@ pub struct ReportRow {
 /// let net = Embedding::new(&mut params, 4, 2, &mut rng);
 /// let mut tape = Tape::new();
 /// let g = tape.record(&mut params);
-/// net.lookup(g, &[1_u32, 3]).sum().backward()?;
+/// net.forward(g.indices(&ndarray::arr1(&[1_u32, 3]))).sum().backward()?;
 /// let grad = net.report(&params).rows[0].grad.clone().unwrap();
 /// assert_eq!((grad.norm, grad.rows, grad.dead), (2.0, 4, 2)); // tokens 0 and 2 were not looked up
 /// assert_eq!(grad.first_dead, [0, 2]);

@@ -53,6 +53,11 @@ impl Hasher for IdHasher {
     }
 
     #[inline]
+    fn write_usize(&mut self, address: usize) {
+        self.write_u64(address as u64);
+    }
+
+    #[inline]
     fn write_u64(&mut self, id: u64) {
         // The slot index stands in the upper bits and a product carries only upwards; the table looks at both ends.
         let product = (self.0 ^ id.rotate_left(24)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
