@@ -21,9 +21,10 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(net.2.bias, Some(bias));
     println!("2.bias is {bias}: {}\n", params.show(bias));
 
-    // All of them: (name, shape).
-    for (name, id) in net.named_parameters() {
-        println!("{name:8} {}", params.info(id)?.shape);
+    // All of them, and one by its position.
+    println!("{}", net.list(&params, Select::all())?);
+    if let Some((name, id)) = net.nth(2) {
+        println!("the third is {name}, of shape {}", params.info(id)?.shape);
     }
 
     // A gradient is None until a backward pass has reached it.
@@ -72,7 +73,12 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("  {name}: {:?}", loaded.tensor(name)?.shape());
     }
 
-    // Examination, and change: a value is a view, not a copy.
+    // Examination: norms, and neurons that no gradient reached in the last backward pass.
+    let g = tape.record(&mut params);
+    net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
+    println!("\n{}", net.report(&params));
+
+    // Change: a value is a view, not a copy.
     let mut weight = params.value_mut(net.0.weight)?;
     weight += 1.0;
     weight[[0, 0]] = 42.0;

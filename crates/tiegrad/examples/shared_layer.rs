@@ -5,31 +5,12 @@
 
 use tiegrad::prelude::*;
 
-/// The shared layer stands at 2 and at 4: a clone of a layer is tied to it.
-type Net = (Linear, Tanh, Linear, Tanh, Linear, Tanh, Linear);
-
-fn norm<'a>(values: impl IntoIterator<Item = &'a f32>) -> f64 {
-    let squares = values.into_iter().map(|&x| f64::from(x) * f64::from(x));
-    squares.sum::<f64>().sqrt()
-}
-
-/// A line for each parameter.
-fn report(net: &Net, params: &Params<f32>) -> Result<(), Box<dyn std::error::Error>> {
-    println!("  {:10} {:>9} {:>9}", "", "|value|", "|grad|");
-    for (path, id) in net.named_parameters() {
-        let value = norm(params.as_slice(id)?);
-        let grad = params.grad_slice(id)?.map(norm);
-        let grad = grad.map_or("none".to_owned(), |norm| format!("{norm:.5}"));
-        println!("  {path:10} {value:9.4} {grad:>9}");
-    }
-    Ok(())
-}
-
 pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut params = Params::<f32>::new();
+    // The shared layer stands at 2 and at 4: a clone of a layer is tied to it.
     let shared = Linear::new(&mut params, 8, 8, &mut rng);
-    let net: Net = (
+    let net = (
         Linear::new(&mut params, 4, 8, &mut rng),
         Tanh,
         shared.clone(),
@@ -53,12 +34,12 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
         let loss = net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
         if watched {
             println!("step {step}: loss {loss:.5}");
-            report(&net, &params)?;
+            println!("{}", net.report(&params));
             // The last use of the forward pass is the first of the backward pass.
             let of: Vec<_> = uses.of(net.2.weight).collect();
             if let [second, first] = of[..] {
                 println!(
-                    "  uses of the shared weight: |at 2| {:.5}, |at 4| {:.5}, cosine {:.3}",
+                    "uses of the shared weight: |at 2| {:.5}, |at 4| {:.5}, cosine {:.3}",
                     first.norm(),
                     second.norm(),
                     first.cosine(second).unwrap_or(f64::NAN)
