@@ -225,8 +225,11 @@ fn short(x: f64) -> String {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).map(PathBuf::from);
-    let path = path.unwrap_or_else(|| std::env::temp_dir().join("tiegrad_initializers.svg"));
+    explore(&path.unwrap_or_else(|| std::env::temp_dir().join("tiegrad_initializers.svg")))
+}
 
+/// Everything in the gallery, as lines and as a file.
+pub(crate) fn explore(path: &Path) -> Result<(), Box<dyn Error>> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut params = Params::<f64>::new();
     let mut histograms = Vec::new();
@@ -242,7 +245,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         histograms.push((title, histogram));
     }
-    picture(&path, &histograms)?;
+    picture(path, &histograms)?;
     println!("\nAll histograms: {}", path.display());
     Ok(())
 }
