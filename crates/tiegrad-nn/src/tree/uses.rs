@@ -65,35 +65,35 @@ impl Hasher for IdHasher {
     }
 }
 
-/// Which ids have come by, each with a number. Ids mostly come in order, as layers are made in the order of the tree: those that do cost no
+/// Which ids have come by, each with a note. Ids mostly come in order, as layers are made in the order of the tree: those that do cost no
 /// look-up and no hash.
 #[derive(Default)]
-pub(crate) struct Seen {
-    ordered: Vec<(ParamId, usize)>,
-    others: IdMap<usize>,
+pub(crate) struct Seen<N = usize> {
+    ordered: Vec<(ParamId, N)>,
+    others: IdMap<N>,
 }
 
-impl Seen {
-    /// The number of an id that has come by before; else `None`, and it has `number` from now on.
+impl<N: Copy> Seen<N> {
+    /// The note of an id that has come by before; else `None`, and it has this `note` from now on.
     #[inline]
-    pub(crate) fn insert(&mut self, id: ParamId, number: usize) -> Option<usize> {
+    pub(crate) fn insert(&mut self, id: ParamId, note: N) -> Option<N> {
         if self.ordered.last().is_none_or(|(last, _)| *last < id) {
             // One of the others may be greater than all that came in order.
             if self.others.is_empty() || !self.others.contains_key(&id) {
-                self.ordered.push((id, number));
+                self.ordered.push((id, note));
                 return None;
             }
         }
-        self.look_up(id, number)
+        self.look_up(id, note)
     }
 
-    fn look_up(&mut self, id: ParamId, number: usize) -> Option<usize> {
+    fn look_up(&mut self, id: ParamId, note: N) -> Option<N> {
         match self.ordered.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(at) => Some(self.ordered[at].1),
             Err(_) => match self.others.entry(id) {
                 Entry::Occupied(known) => Some(*known.get()),
                 Entry::Vacant(new) => {
-                    new.insert(number);
+                    new.insert(note);
                     None
                 }
             },
@@ -168,11 +168,11 @@ pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
     #[derive(Default)]
     struct Named {
         named: Vec<(String, ParamId)>,
-        seen: Seen,
+        seen: Seen<()>,
     }
     impl Walker<'_> for Named {
         fn param(&mut self, at: At<'_>, param: ParamUse) {
-            if self.seen.insert(param.id, 0).is_none() {
+            if self.seen.insert(param.id, ()).is_none() {
                 self.named.push((at.path.to_owned(), param.id));
             }
         }
@@ -186,12 +186,12 @@ pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
 pub(crate) fn nth_parameter(root: &dyn Module, i: usize) -> Option<(String, ParamId)> {
     struct Nth {
         left: usize,
-        seen: Seen,
+        seen: Seen<()>,
         found: Option<(String, ParamId)>,
     }
     impl Walker<'_> for Nth {
         fn param(&mut self, at: At<'_>, param: ParamUse) {
-            if self.found.is_none() && self.seen.insert(param.id, 0).is_none() {
+            if self.found.is_none() && self.seen.insert(param.id, ()).is_none() {
                 match self.left.checked_sub(1) {
                     Some(left) => self.left = left,
                     None => self.found = Some((at.path.to_owned(), param.id)),
