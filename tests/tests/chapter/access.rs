@@ -247,6 +247,10 @@ fn r15_a_parameter_prints_its_shape_and_type() {
         double.show(bias).to_string(),
         "Parameter([1], float64, requires_grad=false)\n[-0.125]"
     );
+    // With its name, which is the net's to know: Gluon's `Parameter dense1_bias (shape=(1,), dtype=float32)`.
+    params.set_requires_grad(bias, true).unwrap();
+    let line = net.list(&params, bias).unwrap().to_string();
+    assert_eq!(line, "2.bias  (1,)  float32");
     // The id is a type of its own, not a number, and prints as slot, generation and arena.
     let printed = format!("{bias:?}");
     assert_eq!(printed, format!("#3v1@{}", bias.arena()));
