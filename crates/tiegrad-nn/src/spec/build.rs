@@ -112,7 +112,7 @@ fn build<T: Scalar>(
                 let (layer, out) = build(specs, params, input, rng, &path, inserted)?;
                 input = out;
                 net.push_boxed(spec.name, Box::new(layer))
-                    .map_err(|error| failed(Reason::Name(error)))?;
+                    .map_err(|error| failed(Reason::Name(Box::new(error))))?;
                 continue;
             }
         };
@@ -121,7 +121,7 @@ fn build<T: Scalar>(
             Err(error) => return Err(failed(Reason::Shapes(Box::new(error)))),
         };
         net.push_boxed(spec.name, layer)
-            .map_err(|error| failed(Reason::Name(error)))?;
+            .map_err(|error| failed(Reason::Name(Box::new(error))))?;
     }
     Ok((net, input))
 }

@@ -75,7 +75,7 @@ pub enum Reason {
     /// The parameters could not be made.
     Init(Box<InitError>),
     /// The name cannot be.
-    Name(NameError),
+    Name(Box<NameError>),
     /// The input's shape cannot be.
     Input(ShapeError),
 }
@@ -114,7 +114,7 @@ impl std::error::Error for BuildError {
             Reason::NoDimension => None,
             Reason::Shapes(error) => Some(&**error),
             Reason::Init(error) => Some(&**error),
-            Reason::Name(error) => Some(error),
+            Reason::Name(error) => Some(&**error),
             Reason::Input(error) => Some(error),
         }
     }
