@@ -55,6 +55,11 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let predicted = net.forward(tape.eval(&params).input(&row)).item()?;
     println!("\nmean of {row}: {predicted:.3}");
 
+    // Examination: norms, and neurons that no gradient reached in the last backward pass.
+    let g = tape.record(&mut params);
+    net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
+    println!("\n{}", net.report(&params));
+
     // Use elsewhere: the trained layer begins another network, frozen. Its numbers are not copied.
     let probe = (
         net.0.clone(),
@@ -72,11 +77,6 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in loaded.names() {
         println!("  {name}: {:?}", loaded.tensor(name)?.shape());
     }
-
-    // Examination: norms, and neurons that no gradient reached in the last backward pass.
-    let g = tape.record(&mut params);
-    net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
-    println!("\n{}", net.report(&params));
 
     // Change: a value is a view, not a copy.
     let mut weight = params.value_mut(net.0.weight)?;
