@@ -38,10 +38,10 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     for step in 0..=300 {
         let g = tape.record(&mut params);
         let loss = net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
-        if step == 0 {
-            if let Some(grad) = params.grad(net.2.weight)? {
-                println!("after a backward pass: {grad:.3}\n");
-            }
+        if step == 0
+            && let Some(grad) = params.grad(net.2.weight)?
+        {
+            println!("after a backward pass: {grad:.3}\n");
         }
         opt.step(&mut params)?;
         params.zero_grad();

@@ -216,8 +216,8 @@ fn r53_the_same_kernel_at_every_step() {
     let backward = |params: &mut Params<f64>, cells: &[Linear]| {
         let mut tape = Tape::new();
         let g = tape.record(params);
-        let y = net.run(g.input(&tensor("rnn/x")), cells);
-        y.mse_loss(g.input(&tensor("rnn/target")))
+        let y = net.run(g.input(tensor("rnn/x")), cells);
+        y.mse_loss(g.input(tensor("rnn/target")))
             .backward()
             .unwrap()
     };
@@ -231,8 +231,8 @@ fn r53_the_same_kernel_at_every_step() {
     let (mut tape, mut uses) = (Tape::new(), UseGrads::new());
     params.zero_grad();
     let g = tape.record(&mut params).per_use(&mut uses);
-    let y = net.run(g.input(&tensor("rnn/x")), &tied);
-    let loss = y.mse_loss(g.input(&tensor("rnn/target")));
+    let y = net.run(g.input(tensor("rnn/x")), &tied);
+    let loss = y.mse_loss(g.input(tensor("rnn/target")));
     loss.backward().unwrap();
     assert_eq!(uses.of(net.hh.weight).count(), STEPS);
     for (contribution, step) in uses.of(net.hh.weight).zip((0..STEPS).rev()) {
