@@ -553,6 +553,8 @@ fn r40_an_initializer_of_ones_own() {
         "{error}"
     );
     assert_eq!(values_of(&params, net.0.weight), before);
+
+    crate::examples::custom_initializer::main().unwrap();
 }
 
 /// The chapter's `print("Init", name, shape)`.
