@@ -38,10 +38,10 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     for step in 0..=300 {
         let g = tape.record(&mut params);
         let loss = net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
-        if step == 0 {
-            if let Some(grad) = params.grad(net.2.weight)? {
-                println!("after a backward pass: {grad:.3}\n");
-            }
+        if step == 0
+            && let Some(grad) = params.grad(net.2.weight)?
+        {
+            println!("after a backward pass: {grad:.3}\n");
         }
         opt.step(&mut params)?;
         params.zero_grad();
@@ -54,6 +54,11 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let row = array![[0.2_f32, 0.4, 0.6, 0.8]];
     let predicted = net.forward(tape.eval(&params).input(&row)).item()?;
     println!("\nmean of {row}: {predicted:.3}");
+
+    // Examination: norms, and neurons that no gradient reached in the last backward pass.
+    let g = tape.record(&mut params);
+    net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
+    println!("\n{}", net.report(&params));
 
     // Use elsewhere: the trained layer begins another network, frozen. Its numbers are not copied.
     let probe = (
@@ -72,11 +77,6 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in loaded.names() {
         println!("  {name}: {:?}", loaded.tensor(name)?.shape());
     }
-
-    // Examination: norms, and neurons that no gradient reached in the last backward pass.
-    let g = tape.record(&mut params);
-    net.forward(g.input(&x)).mse_loss(g.input(&y)).backward()?;
-    println!("\n{}", net.report(&params));
 
     // Change: a value is a view, not a copy.
     let mut weight = params.value_mut(net.0.weight)?;

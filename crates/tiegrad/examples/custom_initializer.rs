@@ -42,7 +42,7 @@ impl Initializer for TwoSided {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(0);
     let mut params = Params::<f32>::new();
     let net = (

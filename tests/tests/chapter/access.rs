@@ -137,7 +137,7 @@ fn r10_a_model_is_a_list_of_layers() {
     assert!(seq.get::<Linear>(1).is_none() && seq.get::<Linear>(3).is_none());
     // A layer of the list runs by itself.
     let mut tape = Tape::new();
-    let y = seq[0].forward(tape.eval(&params).input(&x::<f32>()));
+    let y = seq[0].forward(tape.eval(&params).input(x::<f32>()));
     assert_eq!(**y.shape(), [2, 8]);
 }
 
@@ -247,6 +247,10 @@ fn r15_a_parameter_prints_its_shape_and_type() {
         double.show(bias).to_string(),
         "Parameter([1], float64, requires_grad=false)\n[-0.125]"
     );
+    // With its name, which is the net's to know: Gluon's `Parameter dense1_bias (shape=(1,), dtype=float32)`.
+    params.set_requires_grad(bias, true).unwrap();
+    let line = net.list(&params, bias).unwrap().to_string();
+    assert_eq!(line, "2.bias  (1,)  float32");
     // The id is a type of its own, not a number, and prints as slot, generation and arena.
     let printed = format!("{bias:?}");
     assert_eq!(printed, format!("#3v1@{}", bias.arena()));
@@ -288,11 +292,11 @@ fn r18_there_is_no_gradient_before_a_backward_pass() {
     // Nor after a forward pass alone, nor for what a backward pass does not reach.
     let mut tape = Tape::new();
     let g = tape.record(&mut params);
-    let y = net.0.forward(g.input(&x::<f32>())).value();
+    let y = net.0.forward(g.input(x::<f32>())).value();
     assert!(y.is_ok());
     assert_eq!(params.grad(net.0.weight), Ok(None));
     let g = tape.record(&mut params);
-    let y = net.0.forward(g.input(&x::<f32>()));
+    let y = net.0.forward(g.input(x::<f32>()));
     y.sum().backward().unwrap();
     assert!(params.grad(net.0.weight).unwrap().is_some());
     assert_eq!(params.grad(net.2.weight), Ok(None));
@@ -318,7 +322,7 @@ fn r19_gradients_serve_diagnosis_and_custom_optimizers() {
     params.value_mut(net.0.weight).unwrap().fill(1.0);
     let mut tape = Tape::new();
     let g = tape.record(&mut params);
-    net.forward(g.input(&x::<f32>())).sum().backward().unwrap();
+    net.forward(g.input(x::<f32>())).sum().backward().unwrap();
     let report = net.report(&params);
     let grad = report.rows[0].grad.as_ref().unwrap();
     assert_eq!(

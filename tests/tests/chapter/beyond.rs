@@ -17,7 +17,7 @@ fn x2_a_stale_or_foreign_id_says_what_it_was() {
     // In a forward pass: the op, the line here, and the path in the net.
     let mut tape = Tape::new();
     let g = tape.eval(&params);
-    let error = net.forward(g.input(&x::<f32>())).value().unwrap_err();
+    let error = net.forward(g.input(x::<f32>())).value().unwrap_err();
     assert_eq!(error.params(), [net.2.weight]);
     let said = net.explain(&error);
     for part in ["beyond.rs", "2.weight", "[1, 8]"] {
@@ -32,7 +32,7 @@ fn x2_a_stale_or_foreign_id_says_what_it_was() {
     let tied = tied_mlp(&mut tied_params, 4, 1);
     tied_params.remove(tied.2.weight).unwrap();
     let g = tape.eval(&tied_params);
-    let error = tied.forward(g.input(&x::<f32>())).value().unwrap_err();
+    let error = tied.forward(g.input(x::<f32>())).value().unwrap_err();
     let said = tied.explain(&error);
     assert!(
         said.contains("2.weight") && said.contains("4.weight"),
@@ -51,7 +51,7 @@ fn x2_a_stale_or_foreign_id_says_what_it_was() {
     let foreign = other.value(net.0.weight).unwrap_err().to_string();
     assert!(foreign.contains("belongs to the arena"), "{foreign}");
     let g = tape.eval(&other);
-    assert!(net.0.forward(g.input(&x::<f32>())).value().is_err());
+    assert!(net.0.forward(g.input(x::<f32>())).value().is_err());
 }
 
 /// One network object at f32, f64 and dual numbers; the derivative along a direction is the gradient's product with it.
@@ -76,7 +76,7 @@ fn x6_one_network_at_every_scalar() {
     }
     let mut tape = Tape::new();
     let g = tape.record(&mut double);
-    net.forward(g.input(&x::<f64>())).sum().backward().unwrap();
+    net.forward(g.input(x::<f64>())).sum().backward().unwrap();
     let along: f64 = double
         .ids()
         .flat_map(|id| {
@@ -195,8 +195,8 @@ fn x1_the_gradient_of_each_use() {
     load_state("tied", &net, &mut params);
     let (mut tape, mut uses) = (Tape::new(), UseGrads::new());
     let g = tape.record(&mut params).per_use(&mut uses);
-    let y = net.forward(g.input(&tensor("tied/x")));
-    y.mse_loss(g.input(&tensor("tied/target")))
+    let y = net.forward(g.input(tensor("tied/x")));
+    y.mse_loss(g.input(tensor("tied/target")))
         .backward()
         .unwrap();
     for (leaf, id) in [("weight", net.2.weight), ("bias", net.2.bias.unwrap())] {
@@ -222,7 +222,7 @@ fn x1_the_gradient_of_each_use() {
     // Opt in: a recording that does not ask leaves it empty.
     assert_eq!(uses.of(net.0.weight).count(), 1);
     let g = tape.record(&mut params);
-    net.forward(g.input(&tensor("tied/x")))
+    net.forward(g.input(tensor("tied/x")))
         .sum()
         .backward()
         .unwrap();
@@ -236,7 +236,7 @@ fn x1_the_report_names_the_uses() {
     let net = tied_mlp(&mut params, 4, 1);
     let (mut tape, mut uses) = (Tape::new(), UseGrads::new());
     let g = tape.record(&mut params).per_use(&mut uses);
-    net.forward(g.input(&x::<f64>())).sum().backward().unwrap();
+    net.forward(g.input(x::<f64>())).sum().backward().unwrap();
     let report = net.use_report(&uses);
     let shared = &report.parameters[2];
     let paths: Vec<&str> = shared.uses.iter().map(|each| &*each.path).collect();
@@ -267,7 +267,7 @@ fn x1_the_report_names_the_uses() {
     let decoder = TiedLinear::new(&mut params, Tied::transposed(w.weight), false).unwrap();
     let net = (w, decoder);
     let g = tape.record(&mut params).per_use(&mut uses);
-    net.forward(g.input(&x::<f64>())).sum().backward().unwrap();
+    net.forward(g.input(x::<f64>())).sum().backward().unwrap();
     let text = net.use_report(&uses).to_string();
     assert!(text.contains("1.weightᵀ"), "{text}");
 }

@@ -2,6 +2,8 @@
 
 #[path = "../../../crates/tiegrad/examples/chapter_mlp.rs"]
 pub(crate) mod chapter_mlp;
+#[path = "../../../crates/tiegrad/examples/custom_initializer.rs"]
+pub(crate) mod custom_initializer;
 #[path = "../../../crates/tiegrad/examples/custom_optimizer.rs"]
 pub(crate) mod custom_optimizer;
 #[path = "../../../crates/tiegrad/examples/initializers.rs"]

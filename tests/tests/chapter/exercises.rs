@@ -108,7 +108,7 @@ fn e3_train_with_a_shared_layer_and_watch() {
     let mut losses = Vec::new();
     for _ in 0..50 {
         let g = tape.record(&mut params).per_use(&mut uses);
-        let y = net.forward(g.input(&x::<f32>()));
+        let y = net.forward(g.input(x::<f32>()));
         losses.push(y.mse_loss(g.full([2, 1], 1.0)).backward().unwrap());
         let report = net.report(&params);
         assert_eq!(report.rows.len(), 6);

@@ -291,6 +291,19 @@ fn r32_keras_and_gluon_add() {
     assert_eq!(drawn(&|| truncated.boxed(), &[8, 4]), values);
     let values = drawn(&|| init::trunc_normal(0.0, 1.0, -2.0, 2.0).boxed(), &[8, 4]);
     assert!(values.iter().all(|x| x.abs() <= 2.0));
+    // MXNet's upsampling kernel of 4 × 4: (1 - |x/2 - 3/4|) (1 - |y/2 - 3/4|).
+    let mut params = Params::<f64>::new();
+    let id = params.insert_with(Shape::new(&[1, 1, 4, 4]).unwrap(), |_| {});
+    init::fill(&mut params, id, init::bilinear(), &mut rng(1)).unwrap();
+    let side = [0.25, 0.75, 0.75, 0.25];
+    let kernel: Vec<f64> = side.iter().flat_map(|y| side.map(|x| x * y)).collect();
+    assert_eq!(values_of(&params, id), kernel);
+    // Keras's identity, with its gain.
+    let layer = Linear::with(2, 2)
+        .weight_init(init::identity(3.0))
+        .build(&mut params, &mut rng(1))
+        .unwrap();
+    assert_eq!(values_of(&params, layer.weight), [3.0, 0.0, 0.0, 3.0]);
     // An unknown name suggests the near ones.
     let error = init::by_name("glorot_unifrom").err().unwrap().to_string();
     assert!(error.contains("glorot_uniform"), "{error}");
@@ -540,6 +553,8 @@ fn r40_an_initializer_of_ones_own() {
         "{error}"
     );
     assert_eq!(values_of(&params, net.0.weight), before);
+
+    crate::examples::custom_initializer::main().unwrap();
 }
 
 /// The chapter's `print("Init", name, shape)`.

@@ -70,7 +70,7 @@ fn r26_a_nested_forward_pass_is_pytorchs() {
     let g = tape.record(&mut params);
     let loss = net
         .forward(g.input(&x))
-        .mse_loss(g.input(&tensor("nested/target")))
+        .mse_loss(g.input(tensor("nested/target")))
         .backward()
         .unwrap();
     assert!((loss - tensor("nested/loss").sum()).abs() < 1e-12);

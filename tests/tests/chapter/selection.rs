@@ -96,7 +96,7 @@ fn r22b_one_selection_serves_all() {
     // Gradients for these only.
     let mut tape = Tape::new();
     let g = tape.record(&mut params).only(&shared);
-    net.forward(g.input(&crate::nets::x::<f32>()))
+    net.forward(g.input(crate::nets::x::<f32>()))
         .sum()
         .backward()
         .unwrap();

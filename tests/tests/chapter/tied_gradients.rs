@@ -216,8 +216,8 @@ fn r53_the_same_kernel_at_every_step() {
     let backward = |params: &mut Params<f64>, cells: &[Linear]| {
         let mut tape = Tape::new();
         let g = tape.record(params);
-        let y = net.run(g.input(&tensor("rnn/x")), cells);
-        y.mse_loss(g.input(&tensor("rnn/target")))
+        let y = net.run(g.input(tensor("rnn/x")), cells);
+        y.mse_loss(g.input(tensor("rnn/target")))
             .backward()
             .unwrap()
     };
@@ -226,6 +226,20 @@ fn r53_the_same_kernel_at_every_step() {
     assert!((loss - tensor("rnn/loss").sum()).abs() < 1e-12);
     assert_gradients("rnn", &net, &params, 1e-12);
     let slot = params.grad(net.hh.weight).unwrap().unwrap().to_owned();
+
+    // Asked for one by one, there are as many contributions as steps. (The last step's comes first.)
+    let (mut tape, mut uses) = (Tape::new(), UseGrads::new());
+    params.zero_grad();
+    let g = tape.record(&mut params).per_use(&mut uses);
+    let y = net.run(g.input(tensor("rnn/x")), &tied);
+    let loss = y.mse_loss(g.input(tensor("rnn/target")));
+    loss.backward().unwrap();
+    assert_eq!(uses.of(net.hh.weight).count(), STEPS);
+    for (contribution, step) in uses.of(net.hh.weight).zip((0..STEPS).rev()) {
+        let expected = tensor(&format!("rnn/use/{step}.hh.weight"));
+        let what = format!("use at step {step}");
+        crate::data::assert_near(&contribution.grad(), &expected, 1e-12, &what);
+    }
 
     // One slot, whatever the number of steps; each step's contribution is in it, and is PyTorch's.
     assert_eq!(params.len(), 5);

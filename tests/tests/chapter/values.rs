@@ -46,7 +46,7 @@ fn r44_no_value_is_set_while_a_graph_is_alive() {
     let net = mlp(&mut params);
     let mut tape = Tape::new();
     let g = tape.record(&mut params);
-    let loss = net.forward(g.input(&x::<f32>())).square().mean();
+    let loss = net.forward(g.input(x::<f32>())).square().mean();
     loss.backward().unwrap();
     params.value_mut(net.0.weight).unwrap()[[0, 0]] = 42.0;
     assert_eq!(params.value(net.0.weight).unwrap()[[0, 0]], 42.0);
