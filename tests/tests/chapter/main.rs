@@ -16,6 +16,7 @@ mod data;
 mod examples;
 mod exercises;
 mod initialization;
+mod library;
 mod nested;
 mod nets;
 mod selection;

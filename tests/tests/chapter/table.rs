@@ -15,6 +15,7 @@ const SOURCES: &[&str] = &[
     include_str!("shapes.rs"),
     include_str!("selection.rs"),
     include_str!("initialization.rs"),
+    include_str!("library.rs"),
     include_str!("values.rs"),
     include_str!("ties.rs"),
     include_str!("tied_gradients.rs"),
