@@ -1,7 +1,5 @@
 //! GPT: names, counts, shapes, initialization, and that what it computes is what nanoGPT defines.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tiegrad_nn::prelude::*;

@@ -1,7 +1,5 @@
 //! What is done to selected parameters: lists, pictures, freezing, reports, untying, and what a removal leaves behind.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::prelude::*;

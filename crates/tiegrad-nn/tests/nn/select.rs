@@ -1,7 +1,5 @@
 //! The selection language: each form, excludes, ties, and what is said where nothing is selected.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::Select;

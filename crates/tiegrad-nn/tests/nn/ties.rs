@@ -1,7 +1,5 @@
 //! Ties: equal ids, everywhere.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::prelude::*;

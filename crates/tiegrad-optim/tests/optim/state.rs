@@ -1,12 +1,8 @@
 //! What optimizers remember: one state per id, wherever it lies.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // also in the helpers of tests
-
-use common::{set_grad, vector};
+use crate::common::{set_grad, vector};
 use tiegrad_arena::{ArenaError, ParamId, Params, State};
 use tiegrad_optim::{Adam, AdamW, Group, OptimError, Optimizer, RMSprop, SGD};
-
-mod common;
 
 fn get(opt: &dyn Optimizer<f64>, id: ParamId, name: &str) -> Vec<f64> {
     opt.state()

@@ -1,13 +1,9 @@
 //! Files that `safetensors.torch` has written: from `tests/data`, or from the folder that `TIEGRAD_ORACLE` names.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use common::{bits, problems};
+use crate::common::{bits, problems};
 use tiegrad_arena::{ParamId, Params, Shape};
 use tiegrad_checkpoint::{Checkpoint, Dtype, Entry, Loaded, Policy, Problem};
 

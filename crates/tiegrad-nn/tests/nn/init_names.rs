@@ -1,7 +1,5 @@
 //! Initializers by name, the table of gains, and what an initializer cannot fill.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::init::InitError;

@@ -1,10 +1,6 @@
 //! Ties: one tensor in the file for one parameter in the arena, under however many names; anything else only when asked for.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod common;
-
-use common::{entries, foreign, param, problems, zeros};
+use crate::common::{entries, foreign, param, problems, zeros};
 use tiegrad_arena::{Params, State};
 use tiegrad_checkpoint::{Checkpoint, Entry, Loaded, Policy, Problem};
 

@@ -1,12 +1,8 @@
 //! One test for each way in which a file, a save or a load can be wrong.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod common;
-
 use std::error::Error as _;
 
-use common::{entries, fault, file, foreign, param, problems, zeros};
+use crate::common::{entries, fault, file, foreign, param, problems, zeros};
 use tiegrad_arena::{Params, State};
 use tiegrad_checkpoint::{Checkpoint, Dtype, Entry, Error, Fault, Loaded, Policy, Problem};
 use tiegrad_kernels::scalar::Dual;
@@ -322,7 +318,7 @@ fn another_data_type_is_an_error_or_a_conversion() {
     );
 
     let text = r#"{"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]}}"#;
-    let file = Loaded::from_bytes(common::file(text, &[0; 4])).unwrap();
+    let file = Loaded::from_bytes(crate::common::file(text, &[0; 4])).unwrap();
     let found = problems(&file, &mut narrow, &names, cast);
     assert!(matches!(
         &found[..],

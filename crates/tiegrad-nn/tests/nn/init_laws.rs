@@ -1,8 +1,6 @@
 //! Initializers, statistically: what each draws follows its law, with fixed seeds and bounds that follow from the number of draws. The checks have teeth: the
 //! same checks must refuse the same draws where the law's scale differs by 5 %.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_kernels::Scalar;

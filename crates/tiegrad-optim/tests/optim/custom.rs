@@ -1,13 +1,9 @@
 //! An optimizer of a user's own, in a few lines, and a program that takes any optimizer.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // also in the helpers of tests
-
-use common::{set_grad, vector};
+use crate::common::{set_grad, vector};
 use tiegrad_arena::{ParamId, Params, State};
 use tiegrad_kernels::Scalar;
 use tiegrad_optim::{OptimError, Optimizer, SGD};
-
-mod common;
 
 /// Lion (Chen et al., 2023): the sign of an interpolated momentum.
 struct Lion<T> {

@@ -1,12 +1,8 @@
 //! Parameter groups, and the settings of optimizers.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // also in the helpers of tests
-
-use common::{set_grad, vector};
+use crate::common::{set_grad, vector};
 use tiegrad_arena::{ParamId, Params, Selection, Shape};
 use tiegrad_optim::{Adam, AdamW, Group, OptimError, Optimizer, RMSprop, SGD, matrices};
-
-mod common;
 
 fn one(id: ParamId) -> Selection {
     Selection::from_ids([id])

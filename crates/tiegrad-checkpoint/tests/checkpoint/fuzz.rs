@@ -1,10 +1,6 @@
 //! Files with flipped, missing and added bytes: an error or a sound file, never a panic, and the same verdict as safetensors'.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod common;
-
-use common::{entries, file, param};
+use crate::common::{entries, file, param};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use tiegrad_arena::{Params, State};

@@ -1,7 +1,5 @@
 //! `#[derive(Module)]`: every kind of type and every attribute, and what it refuses.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;

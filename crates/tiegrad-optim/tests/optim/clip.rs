@@ -1,13 +1,9 @@
 //! Norms and clipping.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // also in the helpers of tests
-
-use common::{set_grad, vector};
+use crate::common::{set_grad, vector};
 use tiegrad_arena::{ParamId, Params, Selection};
 use tiegrad_kernels::Dual;
 use tiegrad_optim::{ClipGradNorm, OptimError, clip_grad_norm, clip_grad_value, grad_norm};
-
-mod common;
 
 fn two(a: &[f64], b: &[f64]) -> (Params<f64>, [ParamId; 2]) {
     let mut params = Params::new();

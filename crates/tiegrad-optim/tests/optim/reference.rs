@@ -1,16 +1,12 @@
 //! The optimizers against PyTorch's formulas written down naively, one element at a time over hash maps, while parameters
 //! come, go, move, freeze and miss gradients.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // also in the helpers of tests
-
 use std::collections::HashMap;
 
-use common::{set_grad, vector};
+use crate::common::{set_grad, vector};
 use proptest::prelude::*;
 use tiegrad_arena::{ParamId, Params, Selection};
 use tiegrad_optim::{Adam, AdamW, Group, Optimizer, RMSprop, SGD};
-
-mod common;
 
 /// All settings of all optimizers.
 #[derive(Clone, Copy, Debug, Default)]

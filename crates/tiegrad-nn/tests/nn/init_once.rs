@@ -1,7 +1,5 @@
 //! Each parameter is initialized on purpose once: marks, conflicts, all or nothing; and values that depend on (seed, path) alone.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::init::{InitError, Target};

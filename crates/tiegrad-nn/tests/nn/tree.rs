@@ -1,7 +1,5 @@
 //! The tree: prints in PyTorch's layout, pictures, names, look-up, selection.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::prelude::*;

@@ -1,7 +1,5 @@
 //! Layers: one network object under every scalar, equal results however a net is put together, errors with their places.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::prelude::*;

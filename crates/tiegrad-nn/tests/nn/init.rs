@@ -1,7 +1,5 @@
 //! Initializers: what they are shown, what they touch, what they refuse. Their distributions are in `init_laws.rs`, what happens a second time in `init_once.rs`.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tiegrad_nn::init::{InitError, Target};

@@ -1,9 +1,5 @@
 //! What is saved comes back bit for bit, and equal content is equal bytes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod common;
-
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -221,7 +217,7 @@ fn a_saved_file_is_what_to_bytes_gives() {
 #[test]
 fn the_layout_does_not_change() {
     let mut params = Params::<f32>::new();
-    let w = common::param(&mut params, &[1, 2], &[1.0, -2.0]);
+    let w = crate::common::param(&mut params, &[1, 2], &[1.0, -2.0]);
     let names = [Entry::new("w", w), Entry::transposed("tied", w)];
     let mut state = State::new(["m"]);
     state.sync(params.values());

@@ -1,7 +1,5 @@
 //! GPT against a plain reading of its definition (nanoGPT's `model.py`), number by number.
 
-#![allow(clippy::unwrap_used)] // helpers of tests
-
 use ndarray::{Array1, Array2, Axis, s};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;

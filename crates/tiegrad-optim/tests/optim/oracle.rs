@@ -5,16 +5,12 @@
 //! proves nothing by itself; all further steps do. That the starts found so through four optimizers agree is a test of the
 //! first step.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // also in the helpers of tests
-
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use tiegrad_arena::{Params, Shape};
 use tiegrad_optim::{Adam, AdamW, Optimizer, RMSprop, SGD};
-
-mod common;
 
 /// Rounding only: PyTorch computed these in f64.
 const TOLERANCE: f64 = 1e-12;
@@ -96,7 +92,7 @@ fn run(name: &str, case: &Value, tensors: &SafeTensors<'_>) -> Result<Case, Stri
         ids.push(params.insert_with(*shape, |w| w.copy_from_slice(start)));
     }
     for (step, (grads, after)) in case.grads.iter().zip(&case.after).enumerate() {
-        common::step(&mut *opt, &mut params, ids, grads)?;
+        crate::common::step(&mut *opt, &mut params, ids, grads)?;
         for (i, (&id, after)) in ids.iter().zip(after).enumerate() {
             let found = params.as_slice(id).map_err(|e| e.to_string())?;
             for (element, (e, f)) in after.iter().zip(found).enumerate() {
@@ -134,7 +130,7 @@ fn start(
         for (shape, values) in case.shapes.iter().zip(&guess) {
             ids.push(params.insert_with(*shape, |w| w.copy_from_slice(values)));
         }
-        common::step(&mut *opt()?, &mut params, &ids, &case.grads[0])?;
+        crate::common::step(&mut *opt()?, &mut params, &ids, &case.grads[0])?;
         let mut missed: f64 = 0.0;
         for ((guess, after), &id) in guess.iter_mut().zip(&case.after[0]).zip(&ids) {
             let reached = params.as_slice(id).map_err(|e| e.to_string())?;
