@@ -31,8 +31,11 @@ ulp *FUNCTIONS='all':
 
 # Instructions of the W1 step, by callgrind: repeatable where times are not.
 count-w1:
-    cargo build --release -p tiegrad-benches --bin w1
-    valgrind --tool=callgrind --callgrind-out-file=target/w1.callgrind target/release/w1 20000
+    benches/count-w1.sh
+
+# What names, selections and prints of 10,000 layers cost.
+bench-tree:
+    cargo run --release -p tiegrad-benches --bin tree
 
 # Cold build of a program that only depends on the library.
 build-time:

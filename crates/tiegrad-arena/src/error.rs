@@ -18,7 +18,8 @@ use crate::slot::ParamInfo;
 /// params.remove(id)?;
 /// let error = params.value(id).unwrap_err();
 /// assert!(matches!(error, ArenaError::Stale { .. }));
-/// assert!(error.to_string().contains("was removed: it had the shape [2, 3]"));
+/// let text = error.to_string();
+/// assert!(text.contains("was removed at ") && text.contains("it had the shape [2, 3]"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +99,11 @@ impl fmt::Display for ArenaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stale { id, held: Some(held), now } => {
-                write!(f, "the parameter {id} was removed: it had the shape {}, declared at {}", held.shape, held.declared_at)?;
+                write!(f, "the parameter {id} was removed")?;
+                if let Some(line) = held.removed_at {
+                    write!(f, " at {line}")?;
+                }
+                write!(f, ": it had the shape {}, declared at {}", held.shape, held.declared_at)?;
                 write_now(f, "; its slot ", now)
             }
             Self::Stale { id, held: None, now } => {

@@ -295,7 +295,7 @@ impl<T: Scalar> Grads<T> {
 
     #[cold]
     pub(crate) fn follow(&mut self, new: Places) {
-        self.places.carry(&mut self.slab, &new);
+        self.places.carry(&mut self.slab, &new, &[]);
         self.marks.resize(new.slots.len(), 0);
         for (index, mark) in self.marks.iter_mut().enumerate() {
             if !self.places.keeps(index, &new) {

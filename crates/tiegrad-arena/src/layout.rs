@@ -71,6 +71,8 @@ impl<T: Scalar> Values<T> {
             shape,
             requires_grad: true,
             declared_at,
+            forked_from: None,
+            removed_at: None,
         };
         match self.slots.get_mut(index) {
             Some(slot) => {
@@ -94,11 +96,16 @@ impl<T: Scalar> Values<T> {
     }
 
     /// Frees a slot and its stretch of the slab.
-    pub(crate) fn remove(&mut self, id: ParamId) -> Result<(), ArenaError> {
+    pub(crate) fn remove(
+        &mut self,
+        id: ParamId,
+        removed_at: &'static Location<'static>,
+    ) -> Result<(), ArenaError> {
         let slot = self.slot(id)?;
         let (offset, len) = (slot.offset, slot.shape.len());
         if let Some(slot) = self.slots.get_mut(id.index()) {
             slot.id = None;
+            slot.info.removed_at = Some(removed_at);
         }
         places::give_back(
             &mut self.holes,

@@ -26,6 +26,7 @@
 
 mod access;
 mod error;
+mod fork;
 mod grads;
 mod id;
 mod layout;

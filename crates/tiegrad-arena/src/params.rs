@@ -152,7 +152,7 @@ impl<T: Scalar> Params<T> {
     }
 
     /// Removes a parameter and returns its value. Its slot and its memory may be used by later insertions; its id is
-    /// stale from now on.
+    /// stale from now on, and who uses it still gets an error that names this line.
     ///
     /// # Errors
     /// [`ArenaError::Stale`], [`ArenaError::Foreign`] or [`ArenaError::Dead`], as for every use of an id.
@@ -162,12 +162,14 @@ impl<T: Scalar> Params<T> {
     /// # let mut params = Params::<f32>::new();
     /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
     /// assert_eq!(params.remove(id)?, ndarray::arr1(&[1.0, 1.0]).into_dyn());
-    /// assert!(params.remove(id).is_err());
+    /// let error = params.remove(id).unwrap_err().to_string();
+    /// assert!(error.contains(&format!("was removed at {}:", file!())));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn remove(&mut self, id: ParamId) -> Result<ArrayD<T>, ArenaError> {
         let value = self.value(id)?.into_owned();
-        self.values.remove(id)?;
+        self.values.remove(id, Location::caller())?;
         self.follow();
         Ok(value)
     }

@@ -67,6 +67,8 @@ pub(crate) struct Place {
     pub(crate) id: Option<ParamId>,
     pub(crate) offset: usize,
     pub(crate) shape: Shape,
+    /// What it began as a copy of.
+    pub(crate) origin: Option<ParamId>,
 }
 
 impl Place {
@@ -91,6 +93,7 @@ impl Places {
             id: slot.id,
             offset: slot.offset,
             shape: slot.shape,
+            origin: slot.forked_from,
         });
         Self {
             layout: values.layout(),
@@ -113,8 +116,28 @@ impl Places {
         id(self).is_some() && id(self) == id(new)
     }
 
-    /// Brings a slab from this layout into `new`: what both hold is kept, everything else becomes zero.
-    pub(crate) fn carry<T: Scalar>(&self, slab: &mut AlignedBuf<T>, new: &Self) {
+    /// The parameters of `new` that are not here and began as a copy of one that is: the indices of that one here and of the copy there.
+    pub(crate) fn forks(&self, new: &Self) -> Vec<(usize, usize)> {
+        let places = new.slots.iter().enumerate();
+        let forks = places.filter_map(|(index, place)| {
+            let is_new = place.id.is_some() && !self.keeps(index, new);
+            let mut origin = place.origin.filter(|_| is_new)?;
+            // A copy of a copy may come before anyone has looked at the first; no id is older than its origin.
+            while self.get(origin).is_none() {
+                origin = new.get(origin)?.origin?;
+            }
+            Some((origin.index(), index))
+        });
+        forks.collect()
+    }
+
+    /// Brings a slab from this layout into `new`: what both hold is kept, `forks` begin as copies, everything else becomes zero.
+    pub(crate) fn carry<T: Scalar>(
+        &self,
+        slab: &mut AlignedBuf<T>,
+        new: &Self,
+        forks: &[(usize, usize)],
+    ) {
         let kept = || {
             self.slots
                 .iter()
@@ -122,7 +145,7 @@ impl Places {
                 .enumerate()
                 .filter(|(index, _)| self.keeps(*index, new))
         };
-        if kept().all(|(_, (old, new))| old.offset == new.offset) {
+        if forks.is_empty() && kept().all(|(_, (old, new))| old.offset == new.offset) {
             // Nothing moved: clear what was dropped. What is new lies there or behind the old end.
             for (index, old) in self.slots.iter().enumerate() {
                 if old.id.is_some() && !self.keeps(index, new) {
@@ -135,6 +158,11 @@ impl Places {
         let mut moved = AlignedBuf::zeroed(new.len);
         for (_, (old, new)) in kept() {
             moved[new.range()].copy_from_slice(&slab[old.range()]);
+        }
+        for &(from, to) in forks {
+            if let (Some(old), Some(new)) = (self.slots.get(from), new.slots.get(to)) {
+                moved[new.range()].copy_from_slice(&slab[old.range()]);
+            }
         }
         *slab = moved;
     }

@@ -34,6 +34,10 @@ pub struct ParamInfo {
     pub requires_grad: bool,
     /// The line that inserted it (as far up as `#[track_caller]` reaches).
     pub declared_at: &'static Location<'static>,
+    /// The parameter that it began as a copy of, by [`Params::fork`](crate::Params::fork).
+    pub forked_from: Option<ParamId>,
+    /// The line that removed it, of one that was.
+    pub removed_at: Option<&'static Location<'static>>,
 }
 
 /// A slot of an arena. It dereferences to the [`ParamInfo`] of the parameter in it, or, where `id` is `None`, of the

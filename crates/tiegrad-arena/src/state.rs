@@ -14,7 +14,8 @@ use crate::values::Values;
 /// An optimizer's state: named slabs (`exp_avg`, `momentum_buffer` …) parallel to the values, and a step counter per slot.
 ///
 /// It follows the arena by id: after [`sync`](Self::sync), what belongs to live parameters is where they are now, that of
-/// removed ones is gone, and that of new ones is zero.
+/// removed ones is gone, and that of new ones is zero; but what was [forked](crate::Params::fork) from a parameter that the state knew
+/// begins with a copy of that one's.
 ///
 /// ```
 /// use tiegrad_arena::{Params, Shape, State};
@@ -205,6 +206,29 @@ impl<T: Scalar> State<T> {
         self.places.slots.iter().filter_map(|place| place.id)
     }
 
+    /// The parameter whose state `id` has after the next [`sync`](Self::sync) with these values: its own, or, for one that this state has not
+    /// seen yet, that which it was [forked](crate::Params::fork) from. `None` for one that will begin at zero.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{Params, Shape, State};
+    /// # let mut params = Params::<f32>::new();
+    /// # let id = params.insert_with(Shape::new(&[2])?, |w| w.fill(1.0));
+    /// # let mut state = State::new(["exp_avg", "exp_avg_sq"]);
+    /// # state.sync(params.values());
+    /// let (copy, new) = (params.fork(id)?, params.insert_with(Shape::SCALAR, |_| {}));
+    /// assert_eq!([id, copy, new].map(|id| state.source(id, params.values())), [Some(id), Some(id), None]);
+    /// state.sync(params.values());
+    /// assert_eq!([id, copy, new].map(|id| state.source(id, params.values())), [Some(id), Some(copy), Some(new)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn source(&self, id: ParamId, values: &Values<T>) -> Option<ParamId> {
+        let mut source = id;
+        while self.places.get(source).is_none() {
+            source = values.slot(source).ok()?.forked_from?;
+        }
+        Some(source)
+    }
+
     /// How many steps a parameter has had.
     ///
     /// # Errors
@@ -338,13 +362,23 @@ impl<T: Scalar> State<T> {
 
     #[cold]
     fn follow(&mut self, new: Places) {
+        let forks = self.places.forks(&new);
         for slab in &mut self.slabs {
-            self.places.carry(slab, &new);
+            self.places.carry(slab, &new, &forks);
         }
+        let begin: Vec<u64> = forks
+            .iter()
+            .map(|&(from, _)| self.steps.get(from).copied().unwrap_or(0))
+            .collect();
         self.steps.resize(new.slots.len(), 0);
         for (index, step) in self.steps.iter_mut().enumerate() {
             if !self.places.keeps(index, &new) {
                 *step = 0;
+            }
+        }
+        for ((_, to), begin) in forks.into_iter().zip(begin) {
+            if let Some(step) = self.steps.get_mut(to) {
+                *step = begin;
             }
         }
         self.places = new;

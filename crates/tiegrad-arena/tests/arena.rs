@@ -108,17 +108,18 @@ fn a_bad_id_says_what_it_was_and_what_is_there() {
     params.remove(first).unwrap();
     let text = params.value(first).unwrap_err().to_string();
     let here = format!("{}:{line}:24", file!());
+    let there = format!("{}:{}:12", file!(), line + 1);
     assert_eq!(
         text,
         format!(
-            "the parameter {first} was removed: it had the shape [8, 4], declared at {here}; its slot is empty now"
+            "the parameter {first} was removed at {there}: it had the shape [8, 4], declared at {here}; its slot is empty now"
         )
     );
 
     let second = filled(&mut params, 3, 1.0);
     assert_eq!((second.index(), second.generation()), (0, 2));
     let text = params.remove(first).unwrap_err().to_string();
-    assert!(text.starts_with(&format!("the parameter {first} was removed: it had the shape [8, 4], declared at {here}; its slot now holds {second} of shape [3], declared at ")), "{text}");
+    assert!(text.starts_with(&format!("the parameter {first} was removed at {there}: it had the shape [8, 4], declared at {here}; its slot now holds {second} of shape [3], declared at ")), "{text}");
 
     params.remove(second).unwrap();
     let third = filled(&mut params, 5, 1.0);

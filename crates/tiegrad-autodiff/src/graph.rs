@@ -1,6 +1,5 @@
 //! [`Graph`]: one recording, where data and parameters become Vars.
 
-use std::borrow::Borrow;
 use std::num::NonZeroUsize;
 use std::panic::Location;
 
@@ -216,8 +215,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
     /// A parameter as a Var: a look-up and a small record, nothing is copied. Using one id twice is a tie; the uses' gradients sum
     /// in the slot.
     ///
-    /// A layer hands over a reference to its field (`g.param(&self.weight)`), so that a use can be named by the field's path (see
-    /// [`per_use`](Graph::per_use)); an id by value does as well. A stale or foreign id poisons the Var.
+    /// A stale or foreign id poisons the Var. A layer says [`param_ref`](Graph::param_ref), so that its uses have names.
     ///
     /// ```
     /// # use tiegrad_arena::Params; use tiegrad_autodiff::Tape; use ndarray::array;
@@ -231,10 +229,33 @@ impl<'t, T: Scalar> Graph<'t, T> {
     /// ```
     #[track_caller]
     #[inline]
-    pub fn param(self, id: impl Borrow<ParamId>) -> Var<'t, T> {
+    pub fn param(self, id: ParamId) -> Var<'t, T> {
+        // The address of this copy is that of no field.
+        self.param_ref(&id)
+    }
+
+    /// [`param`](Graph::param) of an id that stands in a field of a layer: a use that can be told from others of the same parameter by the field's path, in
+    /// [per-use gradients](Graph::per_use) and in [shape-only passes](crate::Tape::shapes). The address is kept and compared, never followed.
+    ///
+    /// ```
+    /// # use tiegrad_arena::{ParamId, Params}; use tiegrad_autodiff::{Tape, Var}; use tiegrad_kernels::Scalar; use ndarray::array;
+    /// struct Scale { factor: ParamId }
+    /// impl Scale {
+    ///     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
+    ///         x * x.graph().param_ref(&self.factor)
+    ///     }
+    /// }
+    /// let mut params = Params::<f32>::new();
+    /// let scale = Scale { factor: params.insert(&array![3.0])? };
+    /// let mut tape = Tape::new();
+    /// assert_eq!(scale.forward(tape.eval(&params).input(&[2.0])).item()?, 6.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn param_ref(self, field: &ParamId) -> Var<'t, T> {
         let core = self.core;
         let location = Location::caller();
-        let field: &ParamId = id.borrow();
         let id = *field;
         let Ok(slot) = core.values.slot(id) else {
             return self.missing(id, location);
@@ -275,7 +296,7 @@ impl<'t, T: Scalar> Graph<'t, T> {
             Special::Late(error) => return core.poison_with(*error),
             Special::Shapes(_) => {
                 let param = NonZeroUsize::new(field.addr()).map(|field| (id, field));
-                return self.shape_only(slot.shape, param, false, location);
+                return self.shape_at(&slot.shape, param, false, location);
             }
             Special::Uses(keep) => keep,
         };

@@ -61,7 +61,7 @@ pub(crate) enum Kind<'t, T: Scalar> {
 pub(crate) struct TrackedUse {
     pub(crate) id: ParamId,
     pub(crate) offset: usize,
-    /// The address of the field that the id was read from, if it was handed over by reference.
+    /// The address of the field that the id was read from.
     pub(crate) field: usize,
     /// Where the parameter was asked for, as the tape knows it and as a user should see it.
     pub(crate) asked_at: &'static Location<'static>,

@@ -126,7 +126,7 @@ pub struct Applied<'a> {
     /// Multiplications with an addition, as [`Op::multiply_adds`](crate::Op::multiply_adds) counts them.
     pub multiply_adds: u64,
     /// The parameters among its operands (or looked at by them), each with the address of the field that its id was read from if
-    /// [`Graph::param`] was given a reference.
+    /// it was read by [`Graph::param_ref`].
     pub params: &'a [(ParamId, NonZeroUsize)],
 }
 
@@ -207,7 +207,18 @@ impl<'t, T: Scalar> Graph<'t, T> {
         indices: bool,
         location: &'static Location<'static>,
     ) -> Var<'t, T> {
-        let (kind, shape) = (Kind::Shape { param, indices }, self.core.keep_shape(shape));
+        self.shape_at(self.core.keep_shape(shape), param, indices, location)
+    }
+
+    /// [`shape_only`](Graph::shape_only) of a shape that lasts as long as the graph.
+    pub(crate) fn shape_at(
+        self,
+        shape: &'t Shape,
+        param: Option<(ParamId, NonZeroUsize)>,
+        indices: bool,
+        location: &'static Location<'static>,
+    ) -> Var<'t, T> {
+        let kind = Kind::Shape { param, indices };
         self.core.push(kind, shape, &[], false, location)
     }
 

@@ -217,7 +217,7 @@ impl<T: Scalar> Contribution<T> {
         comparable.then(|| (self.dot(other) / scale).clamp(-1.0, 1.0))
     }
 
-    /// The address of the field that the id was read from, where [`Graph::param`] was given a reference to it. It is compared with the fields of a network to
+    /// The address of the field that the id was read from, where it was read by [`Graph::param_ref`]. It is compared with the fields of a network to
     /// name the use; it is never followed.
     ///
     /// ```
@@ -225,7 +225,7 @@ impl<T: Scalar> Contribution<T> {
     /// # let (mut params, mut tape, mut uses) = (tiegrad_arena::Params::<f64>::new(), Tape::new(), UseGrads::new());
     /// let w = params.insert(&ndarray::array![2.0])?;
     /// let g = tape.record(&mut params).per_use(&mut uses);
-    /// g.param(&w).sum().backward()?;
+    /// g.param_ref(&w).sum().backward()?;
     /// assert_eq!(uses.of(w).next().map(|each| each.field()), Some(std::ptr::from_ref(&w).addr()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

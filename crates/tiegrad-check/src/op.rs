@@ -88,8 +88,8 @@ pub fn check_op<O: Op>() -> Result<Report, CheckError> {
             Problem::Shape { found, expected } => CheckError::Shape {
                 what: O::NAME.into(),
                 place: format!("sample {i}"),
-                found: Box::new(found),
-                expected: Box::new(expected),
+                found,
+                expected,
             },
         })?;
         report.samples += 1;
@@ -114,8 +114,8 @@ enum Problem {
         reference: f64,
     },
     Shape {
-        found: Shape,
-        expected: Shape,
+        found: Box<Shape>,
+        expected: Box<Shape>,
     },
 }
 
@@ -221,7 +221,10 @@ impl<O: Op> Check<O> {
         }
         let (found, expected) = (*y.shape(), self.cotangent.shape());
         match Shape::new(expected) {
-            Ok(expected) if found != expected => Err(Problem::Shape { found, expected }),
+            Ok(expected) if found != expected => Err(Problem::Shape {
+                found: Box::new(found),
+                expected: Box::new(expected),
+            }),
             _ => Ok(()),
         }
     }
@@ -242,7 +245,7 @@ impl<O: Op> Check<O> {
         let mut all = vars(g, &self.args, &|_| false);
         for (var, id) in all.iter_mut().zip(&ids) {
             if let Some(id) = id {
-                *var = g.param(id);
+                *var = g.param_ref(id);
             }
         }
         g.apply(self.op, &all).backward_with(&self.cotangent)?;

@@ -160,8 +160,8 @@ pub(crate) fn plan<'f>(
         missing: Vec::new(),
         claims: BTreeMap::new(),
     };
-    for (group, shape) in groups.iter().zip(shapes) {
-        planner.group(group, shape);
+    for (position, (group, shape)) in groups.iter().zip(shapes).enumerate() {
+        planner.group(position, group, shape);
     }
     planner.leftovers(groups);
     planner.untied();
@@ -174,15 +174,18 @@ struct Planner<'p, 'f> {
     policy: Policy,
     plan: Plan<'f>,
     missing: Vec<String>,
-    /// By tensor: the parameters that it goes into, by their canonical names.
-    claims: BTreeMap<&'f str, Vec<String>>,
+    /// By tensor: the parameters that it goes into, by their canonical names, and the position of the first.
+    claims: BTreeMap<&'f str, (usize, Vec<String>)>,
 }
 
 impl<'f> Planner<'_, 'f> {
-    fn group(&mut self, group: &Group<'_>, shape: &[usize]) {
+    fn group(&mut self, position: usize, group: &Group<'_>, shape: &[usize]) {
         let mut sources = self.family.sources(group);
         for source in &sources {
-            let claims = self.claims.entry(source.key).or_default();
+            let (_, claims) = self
+                .claims
+                .entry(source.key)
+                .or_insert((position, Vec::new()));
             claims.push(group.canonical.path.clone());
         }
         let before = self.plan.problems.len();
@@ -287,10 +290,11 @@ impl<'f> Planner<'_, 'f> {
 
     /// Tensors that would go into several parameters.
     fn untied(&mut self) {
-        for names in std::mem::take(&mut self.claims).into_values() {
-            if names.len() < 2 {
-                continue;
-            }
+        let mut shared: Vec<_> = std::mem::take(&mut self.claims).into_values().collect();
+        shared.retain(|(_, names)| names.len() > 1);
+        // In the order of the network, as the other lists.
+        shared.sort();
+        for (_, names) in shared {
             let names = names.iter().map(|name| self.name(name)).collect();
             if self.policy.untie {
                 self.plan.report.untied.push(names);

@@ -87,8 +87,8 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
     }
 
     /// Adds an optimizer's state: a tensor `<name>.<tensor>.<canonical path>` for each of its tensors and parameters, and
-    /// the step counters `<name>.step.<canonical path>`. What it does not know yet is zero, as it would be after the next
-    /// [`State::sync`].
+    /// the step counters `<name>.step.<canonical path>`. What it does not know yet is as it would be after the next [`State::sync`]: zero, or a copy of
+    /// what a fork was forked from.
     ///
     /// ```
     /// # use tiegrad_arena::{Params, Shape};
@@ -240,8 +240,10 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
         pieces: &mut Vec<Piece<'a, T>>,
     ) -> Result<(), Error> {
         for group in groups {
+            let values = self.params.values();
+            let id = state.source(group.id, values).unwrap_or(group.id);
             for slab in state.names() {
-                let source = match state.tensor(group.id, slab) {
+                let source = match state.tensor(id, slab) {
                     Ok(view) => Source::Values(match view.to_slice() {
                         Some(slice) => Cow::Borrowed(slice),
                         None => view.iter().copied().collect(),
@@ -258,7 +260,7 @@ impl<'a, T: Scalar> Checkpoint<'a, T> {
                 name: format!("{name}.step.{}", group.canonical.path),
                 dtype: Dtype::U64,
                 shape: Vec::new(),
-                source: Source::Step(state.step(group.id).unwrap_or(0)),
+                source: Source::Step(state.step(id).unwrap_or(0)),
                 transposed: false,
             });
         }

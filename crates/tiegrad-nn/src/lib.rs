@@ -72,9 +72,9 @@ pub use sequential::Sequential;
 /// ```
 pub use tiegrad_derive::Module;
 pub use tree::{
-    At, Field, Module, ModuleExt, Name, NameError, OneUse, ParamUse, Picture, Repr, Role, Summary,
-    SummaryRow, Tie, Tied, Use, UseReport, UsedParameter, Visit, VisitMut, Walker, WithRole,
-    fmt_module,
+    At, Field, GradReport, ListRow, Listing, Module, ModuleExt, Name, NameError, OneUse, ParamUse,
+    Picture, Report, ReportRow, Repr, Role, Summary, SummaryRow, Tie, Tied, Use, UseReport,
+    UsedParameter, Visit, VisitMut, Walker, WithRole, fmt_module,
 };
 
 /// What a program that uses this crate wants in scope.

@@ -8,7 +8,8 @@ use crate::setting::{Setting, Settings};
 /// Parameters that an optimizer treats by settings of their own. What a group does not set it has from the optimizer, also
 /// when that is changed later; parameters in no group have everything from it.
 ///
-/// A parameter may be in one group only; ids that are removed from the arena leave their group by themselves.
+/// A parameter may be in one group only; ids that are removed from the arena leave their group by themselves. What is
+/// [forked](Params::fork) from a parameter of a group (a tie that is undone) is in that group too, unless another one names it.
 ///
 /// ```
 /// use tiegrad_arena::{Params, Selection, Shape};

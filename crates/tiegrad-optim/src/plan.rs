@@ -89,9 +89,30 @@ impl Plan {
                 *index = settings_index(number + 1, exempt(slot));
             }
         }
+        self.adopt_forks(values, groups, exempt);
         self.now.clone_from(&self.of_slot);
         self.layout = Some(values.layout());
         Ok(())
+    }
+
+    /// A parameter that began as a copy of another, and that no group names, is treated as the group of that one says: untying changes
+    /// no training.
+    fn adopt_forks<T: Scalar>(
+        &mut self,
+        values: &Values<T>,
+        groups: &[Group],
+        exempt: impl Fn(&Slot) -> bool,
+    ) {
+        for (index, slot) in self.of_slot.iter_mut().zip(values.slots()) {
+            let mut origin = slot.forked_from.filter(|_| *index / 2 == 0);
+            while let Some(id) = origin {
+                if let Some(number) = groups.iter().position(|group| group.ids.contains(id)) {
+                    *index = settings_index(number + 1, exempt(slot));
+                    break;
+                }
+                origin = values.slot(id).ok().and_then(|slot| slot.forked_from);
+            }
+        }
     }
 
     /// Looks which slots are frozen.

@@ -41,7 +41,7 @@ impl Layer for RMSNorm {
         // Composed of ops, so there is no rule to write. A parameter is looked up where it is used.
         let mean_square = x.square().mean_dim(&[-1], true);
         let rms = mean_square.affine(1.0, self.eps).sqrt();
-        x / rms * x.graph().param(&self.weight)
+        x / rms * x.graph().param_ref(&self.weight)
     }
 }
 

@@ -58,7 +58,7 @@ pub use rand;
 
 mod names;
 
-pub use names::checkpoint_names;
+pub use names::{checkpoint_names, checkpoint_names_of};
 
 /// What a training program wants in scope.
 ///
@@ -68,7 +68,7 @@ pub use names::checkpoint_names;
 /// assert!(params.is_empty());
 /// ```
 pub mod prelude {
-    pub use crate::checkpoint_names;
+    pub use crate::{checkpoint_names, checkpoint_names_of};
     pub use ndarray::{self, Array, Array1, Array2, Array3, ArrayD, ArrayView, Axis, array};
     pub use rand::rngs::Xoshiro256PlusPlus;
     pub use rand::{Rng, RngExt, SeedableRng};

@@ -18,4 +18,5 @@ mod one_network;
 mod send_sync;
 mod shapes;
 mod ties;
+mod untie;
 mod uses;

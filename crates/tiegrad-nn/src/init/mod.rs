@@ -1,7 +1,7 @@
 //! Initializers: what values parameters start with.
 //!
-//! A constructor gives every parameter PyTorch's default. [`InitExt::init`](crate::InitExt::init) initializes a whole net,
-//! [`init_at`](crate::InitExt::init_at) a part of it, [`fill`] one parameter, and builders such as [`Linear::with`](crate::Linear::with) take an initializer at construction.
+//! A constructor gives every parameter PyTorch's default. [`InitExt::init`] initializes a whole net,
+//! [`init_at`](InitExt::init_at) a part of it, [`fill`] one parameter, and builders such as [`Linear::with`](crate::Linear::with) take an initializer at construction.
 //! Each parameter is initialized once unless one says `reinit`.
 //!
 //! There is everything that `torch.nn.init` has, and what Keras and Gluon add, as functions here and [by name](by_name); what a whole system starts its layers with

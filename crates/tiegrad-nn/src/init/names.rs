@@ -14,6 +14,9 @@ use crate::tree::near;
 /// Case, underscores and a final `_` do not matter: `kaiming_uniform_`, `GlorotUniform`, `MSRAPrelu`. Settings that are not the default stand in parentheses, by name or
 /// in the system's order. Where two systems mean different things by one name, PyTorch's comes first, then Keras's; `keras.uniform` and `gluon.uniform` say which.
 ///
+/// Gluon's `Orthogonal` begins with uniform numbers unless told otherwise; the one here with normal ones, so that it is uniform over all orthogonal matrices. Gluon's
+/// `Mixed` is [`init_each`](crate::InitExt::init_each), its `Load` a checkpoint.
+///
 /// ```
 /// use tiegrad_nn::prelude::*;
 /// use tiegrad_nn::init::Initializer;
@@ -25,7 +28,7 @@ use crate::tree::near;
 /// assert_eq!(name("gluon.uniform")?, "uniform(low=-0.07, high=0.07)");
 /// assert_eq!(name("kaiming_normal_(mode=fan_out, a=1)")?, "kaiming_normal(mode=fan_out, gain=1)");
 /// let error = name("xavier_unifrom").unwrap_err().to_string();
-/// assert_eq!(error, r#"there is no initializer "xavier_unifrom"; near it: "xavier_uniform""#);
+/// assert!(error.starts_with(r#"there is no initializer "xavier_unifrom"; near it: "xavier_uniform""#));
 /// # Ok::<(), init::InitError>(())
 /// ```
 ///
@@ -45,7 +48,7 @@ pub fn by_name(text: &str) -> Result<Box<dyn Initializer>, InitError> {
     };
     let asked = squashed(name);
     let row = TABLE.iter().find(|row| {
-        let system = system.is_none_or(|system| row.system.iter().any(|known| *known == system));
+        let system = system.is_none_or(|system| row.system.contains(&system));
         system && row.names.iter().any(|known| squashed(known) == asked)
     });
     let Some(row) = row else {

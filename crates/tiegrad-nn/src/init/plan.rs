@@ -148,6 +148,13 @@ fn plan<T: Scalar>(
         uses = resolved.uses;
     }
 
+    // Of each first use, the others of the same parameter.
+    let mut aliases: Vec<Vec<usize>> = vec![Vec::new(); uses.len()];
+    for (at, each) in uses.iter().enumerate() {
+        if let Some(canonical) = each.alias_of {
+            aliases[canonical].push(at);
+        }
+    }
     let mut tasks = Vec::new();
     for (canonical, planned) in deeds.into_iter().enumerate() {
         let (Some((deed, by)), each) = (planned, &uses[canonical]) else {
@@ -160,7 +167,8 @@ fn plan<T: Scalar>(
         match (mark, before) {
             (Some(_), Before::Keep) => continue,
             (Some(mark), Before::Refuse) => {
-                done_already(&uses, canonical, by, mark, entries, deed)?;
+                let same = [&[canonical], &aliases[canonical][..]].concat();
+                done_already(&uses, &same, by, mark, entries, deed)?;
                 continue;
             }
             (None, _) | (_, Before::Force) => tasks.push(Task {
@@ -177,16 +185,14 @@ fn plan<T: Scalar>(
 /// Whether what is to be done to a marked parameter has been done: the same, through another path of a tie. All else is an error.
 fn done_already(
     uses: &[Use],
-    canonical: usize,
+    same: &[usize],
     by: usize,
     mark: &Initialized,
     entries: &[Entry<'_>],
     deed: Deed,
 ) -> Result<(), InitError> {
     let (path, now) = (uses[by].path.clone(), says(entries, deed));
-    let mut paths = (uses.iter().enumerate())
-        .filter(|(at, each)| each.alias_of.unwrap_or(*at) == canonical)
-        .map(|(_, each)| &each.path);
+    let mut paths = same.iter().map(|at| &uses[*at].path);
     // A mark whose path is none of this tree's was set in a part of it, or in another tree: nothing is known of a tie then.
     if mark.path == path || !paths.any(|path| *path == mark.path) {
         return Err(InitError::AlreadyInitialized {

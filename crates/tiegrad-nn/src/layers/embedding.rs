@@ -123,6 +123,6 @@ impl Layer for Embedding {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, indices: Var<'t, T>) -> Var<'t, T> {
-        indices.graph().param(&self.weight).embedding(indices)
+        indices.graph().param_ref(&self.weight).embedding(indices)
     }
 }

@@ -234,7 +234,7 @@ impl GPT {
     pub fn hidden<'t, T: Scalar>(&self, idx: Var<'t, T>) -> Var<'t, T> {
         let time = idx.shape().last().copied().unwrap_or(0);
         // Too long a sequence is an error of this slice: the range does not lie in the dimension.
-        let positions = idx.graph().param(&self.wpe.weight).slice(0, 0..time);
+        let positions = idx.graph().param_ref(&self.wpe.weight).slice(0, 0..time);
         let mut x = self.drop.forward(self.wte.forward(idx) + positions);
         x = self.h.forward(x);
         self.ln_f.forward(x)

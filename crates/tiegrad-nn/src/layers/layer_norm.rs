@@ -125,14 +125,14 @@ impl Layer for LayerNorm {
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
         let weight = match (&self.weight, &self.bias) {
-            (Some(id), _) => Some(g.param(id)),
+            (Some(id), _) => Some(g.param_ref(id)),
             (None, Some(_)) => None,
             // The op takes the normalized shape from its parameters.
             (None, None) => Some(g.full(self.normalized_shape, T::ONE)),
         };
         #[allow(clippy::manual_map)] // a closure would not hand the caller's line on
         let bias = match &self.bias {
-            Some(id) => Some(g.param(id)),
+            Some(id) => Some(g.param_ref(id)),
             None => None,
         };
         x.layer_norm(weight, bias, self.eps)

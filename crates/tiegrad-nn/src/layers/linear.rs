@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ndarray::{ArrayRef1, ArrayRef2};
 use rand::Rng;
 use tiegrad_arena::{ArenaError, ParamId, Params};
 use tiegrad_autodiff::Var;
@@ -110,6 +111,80 @@ impl Linear {
         })
     }
 
+    /// With copies of these values: a weight (out, in), as PyTorch and Gluon keep it, and a bias (out). They count as initialized.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// let mut params = Params::<f32>::new();
+    /// let layer = Linear::from_weight(&mut params, &array![[1.0, 2.0, 3.0]], Some(&array![0.5]))?;
+    /// assert_eq!((layer.in_features, layer.out_features), (3, 1));
+    /// let mut tape = Tape::new();
+    /// let y = layer.forward(tape.eval(&params).input(&[1.0, 1.0, 1.0]));
+    /// assert_eq!(y.item()?, 6.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InitError`]: a bias that does not fit the weight; a full arena.
+    #[track_caller]
+    pub fn from_weight<T: Scalar>(
+        params: &mut Params<T>,
+        weight: &ArrayRef2<T>,
+        bias: Option<&ArrayRef1<T>>,
+    ) -> Result<Self, InitError> {
+        let (out_features, in_features) = weight.dim();
+        if let Some(bias) = bias.filter(|bias| bias.len() != out_features) {
+            return Err(InitError::Setting {
+                what: format!(
+                    "a bias for {out_features} outputs has the shape [{out_features}], and this one [{}]",
+                    bias.len()
+                ),
+            });
+        }
+        let weight = params.insert(&weight.view())?;
+        params.mark_initialized(weight, "weight", "Linear::from_weight")?;
+        let bias = match bias {
+            Some(bias) => {
+                let bias = params.insert(&bias.view())?;
+                params.mark_initialized(bias, "bias", "Linear::from_weight")?;
+                Some(bias)
+            }
+            None => None,
+        };
+        Ok(Self {
+            weight,
+            bias,
+            in_features,
+            out_features,
+        })
+    }
+
+    /// With copies of these values: a kernel (in, out), as Keras keeps it, and a bias (out). It is transposed once, here.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// let mut params = Params::<f32>::new();
+    /// let layer = Linear::from_kernel(&mut params, &array![[1.0], [2.0], [3.0]], None)?;
+    /// assert_eq!((layer.in_features, layer.out_features), (3, 1));
+    /// assert_eq!(params.value(layer.weight)?, array![[1.0, 2.0, 3.0]].into_dyn());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`from_weight`](Linear::from_weight).
+    #[track_caller]
+    pub fn from_kernel<T: Scalar>(
+        params: &mut Params<T>,
+        kernel: &ArrayRef2<T>,
+        bias: Option<&ArrayRef1<T>>,
+    ) -> Result<Self, InitError> {
+        Self::from_weight(params, &kernel.t(), bias)
+    }
+
     fn extra(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         extra(f, self.in_features, self.out_features, self.bias.is_some())
     }
@@ -120,9 +195,9 @@ impl Layer for Linear {
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
         let g = x.graph();
-        let weight = g.param(&self.weight);
+        let weight = g.param_ref(&self.weight);
         match &self.bias {
-            Some(bias) => x.linear(weight, Some(g.param(bias))),
+            Some(bias) => x.linear(weight, Some(g.param_ref(bias))),
             None => x.linear(weight, None),
         }
     }
@@ -387,7 +462,7 @@ impl Layer for TiedLinear {
         let g = x.graph();
         let weight = self.weight.var(g);
         match &self.bias {
-            Some(bias) => x.linear(weight, Some(g.param(bias))),
+            Some(bias) => x.linear(weight, Some(g.param_ref(bias))),
             None => x.linear(weight, None),
         }
     }

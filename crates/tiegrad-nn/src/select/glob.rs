@@ -56,31 +56,52 @@ fn matches(parts: &[Part], path: Option<&str>) -> Option<Selected> {
         });
     };
     if *first != Part::Deep {
-        let (component, rest) = split(path?);
-        return first.is(component).then(|| matches(parts, rest))?;
+        let (component, rest) = Component::split(path?);
+        return component.is(first).then(|| matches(parts, rest))?;
     }
     let (mut rest, mut best) = (path, None);
     loop {
         best = best.max(matches(parts, rest));
         match rest {
-            Some(path) if best < Some(Selected::Itself) => rest = split(path).1,
+            Some(path) if best < Some(Selected::Itself) => rest = Component::split(path).1,
             _ => return best,
         }
     }
 }
 
-/// The first component of a path, and what follows its dot.
-fn split(path: &str) -> (&str, Option<&str>) {
-    let mut escaped = false;
-    for (i, b) in path.bytes().enumerate() {
-        match b {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'.' => return (&path[..i], Some(&path[i + 1..])),
-            _ => {}
+/// A component of a path, as it is written there.
+struct Component<'p> {
+    text: &'p str,
+    escaped: bool,
+}
+
+impl<'p> Component<'p> {
+    /// The first component of a path, and what follows its dot.
+    #[inline]
+    fn split(path: &'p str) -> (Self, Option<&'p str>) {
+        let (mut escaped, mut skip) = (false, false);
+        for (i, b) in path.bytes().enumerate() {
+            match b {
+                _ if skip => skip = false,
+                b'\\' => (escaped, skip) = (true, true),
+                b'.' => {
+                    let text = &path[..i];
+                    return (Self { text, escaped }, Some(&path[i + 1..]));
+                }
+                _ => {}
+            }
+        }
+        let text = path;
+        (Self { text, escaped }, None)
+    }
+
+    #[inline]
+    fn is(&self, part: &Part) -> bool {
+        match self.escaped {
+            true => part.is_name(&unescaped(self.text)),
+            false => part.is_name(self.text),
         }
     }
-    (path, None)
 }
 
 impl Part {
@@ -105,15 +126,6 @@ impl Part {
         match literal.collect() {
             Some(name) => Self::Name(name),
             None => Self::Tokens(tokens),
-        }
-    }
-
-    /// Whether a component, as paths write it, is what this part says.
-    fn is(&self, component: &str) -> bool {
-        if component.contains('\\') {
-            self.is_name(&unescaped(component))
-        } else {
-            self.is_name(component)
         }
     }
 

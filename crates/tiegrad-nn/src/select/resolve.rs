@@ -35,13 +35,13 @@ impl Resolved {
     /// As a set of ids, each with the path that it was selected by.
     ///
     /// # Errors
-    /// [`NameError::NotInArena`].
+    /// [`NameError::Arena`].
     pub(crate) fn selection<T: Scalar>(&self, params: &Params<T>) -> Result<Selection, NameError> {
         let ids = self.pairs().map(|(each, chosen)| {
             let path = &self.uses.get(chosen.by).unwrap_or(each).path;
             match params.info(each.id) {
                 Ok(_) => Ok((&**path, each.id)),
-                Err(source) => Err(NameError::NotInArena {
+                Err(source) => Err(NameError::Arena {
                     path: path.clone(),
                     source,
                 }),
@@ -59,8 +59,8 @@ impl Resolved {
 /// Finds what a [`Select`] selects.
 ///
 /// # Errors
-/// [`NameError::BadRegex`]; [`NameError::NothingSelected`] for a text or a type that selects no parameter, and where nothing is left though no closure
-/// and no set of ids had a say.
+/// [`NameError::BadRegex`]; [`NameError::NothingSelected`] for a text or a type that selects no parameter, and where of what such ones select nothing is
+/// left, unless a closure or a set of ids had a say.
 pub(crate) fn resolve<T: Scalar>(
     root: &dyn Module,
     params: &Params<T>,
@@ -81,11 +81,11 @@ pub(crate) fn resolve<T: Scalar>(
     {
         return Err(idle.nothing(root, &uses));
     }
-    let may_be_empty = leaves.iter().any(Asked::may_be_idle);
+    // Where nothing was named, as in `Select::all()` of a net without parameters, nothing was named wrongly.
+    let may_be_empty = leaves.is_empty() || leaves.iter().any(Asked::may_be_idle);
     let mut sets = leaves.into_iter().map(|leaf| leaf.set(uses.len()));
     let chosen = combine(&select.0, &uses, &mut sets);
-    let empty_list = matches!(&select.0, Expr::Or(parts) if parts.is_empty());
-    if !may_be_empty && !empty_list && chosen.iter().all(Option::is_none) {
+    if !may_be_empty && chosen.iter().all(Option::is_none) {
         return Err(NameError::NothingSelected {
             pattern: select.to_string(),
             near: Vec::new(),

@@ -39,7 +39,7 @@ impl Sequential {
         let input = input.kind().map_err(|error| BuildError {
             path: String::new(),
             kind: "Sequential".into(),
-            input: Shape::SCALAR,
+            input: Box::new(Shape::SCALAR),
             reason: Reason::Input(error),
         })?;
         let mut inserted = Vec::new();
@@ -78,7 +78,7 @@ fn build<T: Scalar>(
         let failed = |reason| BuildError {
             path: path.clone(),
             kind: kind.clone(),
-            input: shape,
+            input: Box::new(shape),
             reason,
         };
         let width = || shape.last().copied().ok_or(Reason::NoDimension);
@@ -86,7 +86,7 @@ fn build<T: Scalar>(
             What::Dense(dense) => {
                 let layer = dense
                     .build(width().map_err(failed)?, params, rng)
-                    .map_err(|error| failed(Reason::Init(error)))?;
+                    .map_err(|error| failed(Reason::Init(Box::new(error))))?;
                 inserted.extend(
                     [Some(layer.linear.weight), layer.linear.bias]
                         .into_iter()
@@ -112,7 +112,7 @@ fn build<T: Scalar>(
                 let (layer, out) = build(specs, params, input, rng, &path, inserted)?;
                 input = out;
                 net.push_boxed(spec.name, Box::new(layer))
-                    .map_err(|error| failed(Reason::Name(error)))?;
+                    .map_err(|error| failed(Reason::Name(Box::new(error))))?;
                 continue;
             }
         };
@@ -121,7 +121,7 @@ fn build<T: Scalar>(
             Err(error) => return Err(failed(Reason::Shapes(Box::new(error)))),
         };
         net.push_boxed(spec.name, layer)
-            .map_err(|error| failed(Reason::Name(error)))?;
+            .map_err(|error| failed(Reason::Name(Box::new(error))))?;
     }
     Ok((net, input))
 }

@@ -51,7 +51,7 @@ pub struct BuildError {
     /// The layer's type.
     pub kind: String,
     /// The shape of its input.
-    pub input: Shape,
+    pub input: Box<Shape>,
     /// What is wrong.
     pub reason: Reason,
 }
@@ -73,9 +73,9 @@ pub enum Reason {
     /// The shapes do not fit.
     Shapes(Box<LayerError>),
     /// The parameters could not be made.
-    Init(InitError),
+    Init(Box<InitError>),
     /// The name cannot be.
-    Name(NameError),
+    Name(Box<NameError>),
     /// The input's shape cannot be.
     Input(ShapeError),
 }
@@ -112,9 +112,9 @@ impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.reason {
             Reason::NoDimension => None,
-            Reason::Shapes(error) => Some(error),
-            Reason::Init(error) => Some(error),
-            Reason::Name(error) => Some(error),
+            Reason::Shapes(error) => Some(&**error),
+            Reason::Init(error) => Some(&**error),
+            Reason::Name(error) => Some(&**error),
             Reason::Input(error) => Some(error),
         }
     }

@@ -58,13 +58,19 @@ pub enum NameError {
         /// What is wrong with it.
         message: String,
     },
-    /// A selected parameter that the arena does not have.
+    /// A parameter that the arena does not have, or has no room for a copy of.
     #[non_exhaustive]
-    NotInArena {
-        /// The path that it was selected by.
+    Arena {
+        /// The path by which it was asked for.
         path: String,
-        /// What the arena says about its id.
+        /// What the arena says.
         source: ArenaError,
+    },
+    /// A tie was to be undone, and the parameter has no other path.
+    #[non_exhaustive]
+    OnlyUse {
+        /// The path.
+        path: String,
     },
     /// A child name that another child has.
     Taken {
@@ -108,7 +114,13 @@ impl fmt::Display for NameError {
             Self::BadRegex { pattern, message } => {
                 write!(f, "{pattern:?} is no regular expression: {message}")
             }
-            Self::NotInArena { path, source } => write!(f, "{path:?}: {source}"),
+            Self::Arena { path, source } => write!(f, "{path:?}: {source}"),
+            Self::OnlyUse { path } => {
+                write!(
+                    f,
+                    "{path:?} is the only use of its parameter: there is no tie to undo"
+                )
+            }
             Self::Taken { name } => write!(f, "another child has the name {name:?}"),
             Self::NotThePosition { name, position } => {
                 write!(
@@ -143,7 +155,7 @@ fn list(f: &mut fmt::Formatter<'_>, lead: &str, paths: &[String]) -> fmt::Result
 impl std::error::Error for NameError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NotInArena { source, .. } => Some(source),
+            Self::Arena { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
+use tiegrad_arena::ArenaError;
 use tiegrad_autodiff::Error;
 
 use super::module::{Module, ParamUse};
 use super::uses::all_uses;
 use super::walk::{At, Walker, walk};
 
-/// The error's text, and a line for each parameter it names: which paths of this tree lead to it, and in which modules.
+/// The error's text, and a line for each parameter it names: which paths of this tree lead to it, and in which modules. All paths, so that of
+/// a parameter that was removed both the one that was meant and the one that still uses it are there.
 pub(crate) fn explain(root: &dyn Module, error: &Error) -> String {
     let mut text = error.to_string();
     let uses = all_uses(root);
@@ -25,13 +27,20 @@ pub(crate) fn explain(root: &dyn Module, error: &Error) -> String {
             .filter(|(each, _)| each.id == id)
             .map(|(each, kind)| format!("{} ({kind})", each.path))
             .collect();
+        let removed =
+            matches!(error.arena(), Some(ArenaError::Stale { id: stale, .. }) if *stale == id);
+        let end = match (removed, paths.len()) {
+            (false, _) | (_, 0) => "",
+            (true, 1) => "; it uses what was removed",
+            (true, _) => "; all of these use what was removed",
+        };
         // Writing to a string does not fail.
         let _ = match &paths[..] {
             [] => write!(text, "\n  {id} is no parameter of this net"),
-            [path] => write!(text, "\n  {id} is {path}"),
+            [path] => write!(text, "\n  {id} is {path}{end}"),
             [path, aliases @ ..] => write!(
                 text,
-                "\n  {id} is {path}, also used as {}",
+                "\n  {id} is {path}, also used as {}{end}",
                 aliases.join(", ")
             ),
         };

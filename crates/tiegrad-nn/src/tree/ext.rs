@@ -7,14 +7,16 @@ use tiegrad_autodiff::{Error, UseGrads};
 use tiegrad_kernels::Scalar;
 
 use super::error::NameError;
+use super::listing::Listing;
 use super::module::{Module, ParamUse};
 use super::picture::Picture;
+use super::report::Report;
 use super::repr::Repr;
 use super::summary::{Summary, Totals};
 use super::use_report::UseReport;
-use super::uses::{Use, all_uses, named_parameters};
+use super::uses::{Use, all_uses, named_parameters, nth_parameter};
 use super::walk::{At, Walker, walk};
-use super::{copies, explain, find};
+use super::{copies, explain, find, untie};
 use crate::layer::DynLayer;
 use crate::select::{Select, resolve};
 
@@ -87,6 +89,20 @@ pub trait ModuleExt {
         find::find_module(self.as_module(), path)
     }
 
+    /// The parameter at a position, with its path: the first path of the `i`th one that is not a tie to an earlier one. O(tree).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// assert_eq!(net.nth(2), Some(("2.weight".to_string(), net.2.weight)));
+    /// assert_eq!(net.nth(4), None);
+    /// ```
+    fn nth(&self, i: usize) -> Option<(String, ParamId)> {
+        nth_parameter(self.as_module(), i)
+    }
+
     /// All modules of one type, with their paths, this one included if it is of that type.
     ///
     /// ```
@@ -155,13 +171,43 @@ pub trait ModuleExt {
     /// ```
     ///
     /// # Errors
-    /// [`NameError::NothingSelected`] where a text or a type selects nothing, [`NameError::BadRegex`], [`NameError::NotInArena`].
+    /// [`NameError::NothingSelected`] where a text or a type selects nothing, [`NameError::BadRegex`], [`NameError::Arena`].
     fn select<'s, T: Scalar>(
         &self,
         params: &Params<T>,
         select: impl Into<Select<'s>>,
     ) -> Result<Selection, NameError> {
         resolve(self.as_module(), params, &select.into())?.selection(params)
+    }
+
+    /// The list of what is selected: path, shape, type, other paths. It prints as a table: what Gluon's `collect_params` shows. O(tree).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// assert_eq!(net.list(&params, ".*weight")?.to_string(), "\
+    /// 0.weight  (8, 4)  float32
+    /// 2.weight  (1, 8)  float32");
+    /// # Ok::<(), NameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`select`](ModuleExt::select).
+    fn list<'s, T: Scalar>(
+        &self,
+        params: &Params<T>,
+        select: impl Into<Select<'s>>,
+    ) -> Result<Listing, NameError> {
+        let ids = self.select(params, select)?;
+        Ok(Listing::new(self.as_module(), params, &ids))
+    }
+
+    /// Of each parameter the norm of its value and of its gradient, and the rows of the gradient that are all zeros: dead neurons. O(elements).
+    /// See [`Report`], which prints as a table.
+    fn report<T: Scalar>(&self, params: &Params<T>) -> Report {
+        Report::new(self.as_module(), params)
     }
 
     /// Elements of all parameters, a tied one counted once.
@@ -192,7 +238,34 @@ pub trait ModuleExt {
     /// 49 parameters");
     /// ```
     fn tree<T: Scalar>(&self, params: &Params<T>) -> Picture {
-        Picture::new(self.as_module(), params)
+        Picture::new(self.as_module(), params, None)
+    }
+
+    /// The picture of the selected parameters and the modules around them. A tied one is shown with all of its uses, and counts are of what is shown.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), ReLU, Linear::new(&mut params, 8, 1, &mut rng));
+    /// assert_eq!(net.tree_of(&params, "**.bias")?.to_string(), "\
+    /// net  (Sequential)
+    /// ├─ 0: Linear      └─ bias  (8,)
+    /// └─ 2: Linear      └─ bias  (1,)
+    ///
+    /// 9 parameters");
+    /// # Ok::<(), NameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`select`](ModuleExt::select).
+    fn tree_of<'s, T: Scalar>(
+        &self,
+        params: &Params<T>,
+        select: impl Into<Select<'s>>,
+    ) -> Result<Picture, NameError> {
+        let ids = self.select(params, select)?;
+        Ok(Picture::new(self.as_module(), params, Some(&ids)))
     }
 
     /// The table of all modules with their own parameter counts, and the totals. With output shapes and multiply-adds, for a layer: [`LayerExt::summary`](crate::LayerExt::summary).
@@ -217,6 +290,87 @@ pub trait ModuleExt {
     /// ```
     fn repr(&self) -> Repr<'_> {
         Repr(self.as_module())
+    }
+
+    /// Freezes what is selected: a training step changes it no more, and a backward pass computes no gradient for it. Returns what was selected.
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
+    /// let trunk = net.freeze(&mut params, "!1")?; // all but the head
+    /// assert_eq!((trunk.len(), params.requires_grad(net.0.weight)?), (2, false));
+    /// net.thaw(&mut params, &trunk)?;
+    /// assert!(params.requires_grad(net.0.weight)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`select`](ModuleExt::select); nothing has changed then.
+    fn freeze<'s, T: Scalar>(
+        &self,
+        params: &mut Params<T>,
+        select: impl Into<Select<'s>>,
+    ) -> Result<Selection, NameError> {
+        let ids = self.select(params, select)?;
+        set_requires_grad(params, ids, false)
+    }
+
+    /// The opposite of [`freeze`](ModuleExt::freeze).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let net = (Linear::new(&mut params, 4, 8, &mut rng), Linear::new(&mut params, 8, 1, &mut rng));
+    /// net.freeze(&mut params, Select::all())?;
+    /// net.thaw(&mut params, "**.bias")?;
+    /// assert_eq!(net.counts(&params).trainable, 9);
+    /// # Ok::<(), NameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`select`](ModuleExt::select); nothing has changed then.
+    fn thaw<'s, T: Scalar>(
+        &self,
+        params: &mut Params<T>,
+        select: impl Into<Select<'s>>,
+    ) -> Result<Selection, NameError> {
+        let ids = self.select(params, select)?;
+        set_requires_grad(params, ids, true)
+    }
+
+    /// Undoes a tie: the use at a path, canonical or alias, gets a parameter of its own with the same value, which it returns. The other uses stay
+    /// together. An optimizer goes on with both as it would have with the one: at its next step the new parameter has the state that the old one has, step count
+    /// included, and the settings of its group ([`Params::fork`]).
+    ///
+    /// ```
+    /// use tiegrad_nn::prelude::*;
+    ///
+    /// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+    /// let shared = Linear::new(&mut params, 8, 8, &mut rng);
+    /// let mut net = (shared.clone(), shared);
+    /// let weight = net.untie(&mut params, "1.weight")?;
+    /// assert_eq!((net.1.weight, net.1.bias), (weight, net.0.bias));
+    /// assert_eq!(params.value(net.1.weight)?, params.value(net.0.weight)?);
+    /// assert_eq!(
+    ///     net.untie(&mut params, "1.weight").unwrap_err().to_string(),
+    ///     r#""1.weight" is the only use of its parameter: there is no tie to undo"#
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NameError`]: no parameter at the path, [`OnlyUse`](NameError::OnlyUse), a parameter that is not in the arena or that it has no room for.
+    #[track_caller]
+    fn untie<T: Scalar>(&mut self, params: &mut Params<T>, path: &str) -> Result<ParamId, NameError>
+    where
+        Self: Module,
+    {
+        let id = untie::fork_use(self.as_module(), params, path)?;
+        self.visit_mut(&mut untie::Repoint { rest: path, id });
+        Ok(id)
     }
 
     /// Freezes all parameters (`false`) or thaws them (`true`).
@@ -304,6 +458,21 @@ pub trait ModuleExt {
     fn explain(&self, error: &Error) -> String {
         explain::explain(self.as_module(), error)
     }
+}
+
+fn set_requires_grad<T: Scalar>(
+    params: &mut Params<T>,
+    ids: Selection,
+    requires_grad: bool,
+) -> Result<Selection, NameError> {
+    for id in ids.iter() {
+        let set = params.set_requires_grad(id, requires_grad);
+        set.map_err(|source| NameError::Arena {
+            path: ids.path(id).unwrap_or_default().to_owned(),
+            source,
+        })?;
+    }
+    Ok(ids)
 }
 
 impl<M: Module> ModuleExt for M {

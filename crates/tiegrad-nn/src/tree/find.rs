@@ -120,7 +120,7 @@ impl<'a> Visit<'a> for Lookup<'a, '_> {
 }
 
 /// What follows a component in a path, if the path starts with that component.
-fn strip<'p>(path: &'p str, name: Name<'_>) -> Option<&'p str> {
+pub(crate) fn strip<'p>(path: &'p str, name: Name<'_>) -> Option<&'p str> {
     match name {
         Name::Field(name) => {
             let mut rest = path;
@@ -141,5 +141,62 @@ fn strip<'p>(path: &'p str, name: Name<'_>) -> Option<&'p str> {
             let canonical = head == "0" || !head.starts_with('0');
             (canonical && head.parse() == Ok(index)).then_some(rest)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use tiegrad_arena::{Params, Shape};
+
+    use super::*;
+    use crate::tree::VisitMut;
+
+    /// Counts how often it is looked into.
+    struct Counting {
+        children: Vec<Counting>,
+        weight: ParamId,
+        visits: Rc<Cell<usize>>,
+    }
+
+    impl Module for Counting {
+        fn visit<'a>(&'a self, v: &mut dyn Visit<'a>) {
+            self.visits.set(self.visits.get() + 1);
+            for (i, child) in self.children.iter().enumerate() {
+                v.module(Name::Index(i), child);
+            }
+            v.param("weight".into(), ParamUse::new("weight".into(), self.weight));
+        }
+
+        fn visit_mut(&mut self, _: &mut dyn VisitMut) {}
+    }
+
+    fn tree(params: &mut Params<f32>, depth: usize, visits: &Rc<Cell<usize>>) -> Counting {
+        let children = if depth == 0 { 0 } else { 10 };
+        Counting {
+            children: (0..children)
+                .map(|_| tree(params, depth - 1, visits))
+                .collect(),
+            weight: params.insert_with(Shape::SCALAR, |_| {}),
+            visits: Rc::clone(visits),
+        }
+    }
+
+    #[test]
+    fn a_look_up_walks_only_along_the_path() {
+        let visits = Rc::new(Cell::new(0));
+        let net = tree(&mut Params::new(), 4, &visits);
+        let deep = &net.children[7].children[0].children[3].children[9];
+        assert_eq!(find(&net, "7.0.3.9.weight"), Ok(deep.weight));
+        assert_eq!(visits.take(), 5, "of 11,111 modules");
+        assert_eq!(find(&net, "weight"), Ok(net.weight));
+        assert_eq!(visits.take(), 1);
+        assert!(find_module(&net, "7.0").is_ok());
+        assert_eq!(visits.take(), 2);
+        // What is not there is looked for along the path too, and then once in all paths for what is near.
+        assert!(find(&net, "7.0.wieght").is_err());
+        assert_eq!(visits.take(), 3 + 11_111);
     }
 }

@@ -1,5 +1,7 @@
 //! "Did you mean …": the paths that are most like one that leads nowhere.
 
+use std::collections::HashMap;
+
 use super::uses::Use;
 use super::walk::components;
 
@@ -19,10 +21,10 @@ const SLACK: usize = 40;
 /// Paths are compared component by component: a swapped letter, another case or another number is near, and so is one wrong or missing
 /// component in a path that is right otherwise. Of a path and what is below it only the nearer is named. O(paths).
 pub(crate) fn near<'p>(path: &str, paths: impl IntoIterator<Item = &'p str>) -> Vec<String> {
-    let wanted = components(path);
+    let mut wanted: Vec<Wanted<'_, 'p>> = components(path).into_iter().map(Wanted::new).collect();
     let close = paths.into_iter().filter_map(|other| {
         let parts = components(other);
-        let (cost, most) = (cost(&wanted, &parts), 20 * (wanted.len() + parts.len()));
+        let (cost, most) = (cost(&mut wanted, &parts), 20 * (wanted.len() + parts.len()));
         (cost <= most).then_some((cost, other))
     });
     let mut close: Vec<_> = close.collect();
@@ -44,6 +46,26 @@ pub(crate) fn near<'p>(path: &str, paths: impl IntoIterator<Item = &'p str>) -> 
         }
     }
     named.into_iter().map(str::to_owned).collect()
+}
+
+/// A component of the path that was asked for.
+struct Wanted<'w, 'p> {
+    part: &'w str,
+    /// What it costs to replace it: a net has few names, in many paths.
+    known: HashMap<&'p str, usize>,
+}
+
+impl<'w, 'p> Wanted<'w, 'p> {
+    fn new(part: &'w str) -> Self {
+        let known = HashMap::new();
+        Self { part, known }
+    }
+
+    fn replacement(&mut self, other: &'p str) -> usize {
+        let part = self.part;
+        let cost = self.known.entry(other);
+        *cost.or_insert_with(|| replacement(part, other))
+    }
 }
 
 /// The same among the parameters of a net and the modules that hold them.
@@ -75,16 +97,16 @@ fn is_below(path: &str, module: &str) -> bool {
 }
 
 /// What it costs to turn one path into the other, by whole components.
-fn cost(wanted: &[&str], path: &[&str]) -> usize {
+fn cost<'p>(wanted: &mut [Wanted<'_, 'p>], path: &[&'p str]) -> usize {
     // The row of the last component of `wanted`, over those of `path`.
     let mut last: Vec<usize> = (0..=path.len()).map(|j| j * GAP).collect();
-    for &part in wanted {
-        let deep = part == "**";
+    for part in wanted {
+        let deep = part.part == "**";
         let (gap, surplus) = if deep { (0, 0) } else { (GAP, SURPLUS) };
         let mut row = Vec::with_capacity(last.len());
         row.push(last[0] + surplus);
         for (j, &other) in path.iter().enumerate() {
-            let replaced = last[j] + replacement(part, other);
+            let replaced = last[j] + part.replacement(other);
             row.push(replaced.min(last[j + 1] + surplus).min(row[j] + gap));
         }
         last = row;

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use tiegrad_arena::Params;
+use tiegrad_arena::{Params, Selection};
 use tiegrad_kernels::Scalar;
 
-use super::module::{Module, Name, ParamUse, Visit, unboxed};
+use super::module::{Module, ParamUse};
+use super::outline::{Node, Outline};
 use super::summary::{Tie, Totals, ties};
 use super::text::{PyTuple, thousands};
-use super::uses::{IdMap, all_uses};
-use super::walk::push_name;
+use super::uses::{IdMap, all_uses, uses_of};
 
 /// Columns between the longest module and the parameters.
 const GAP: usize = 6;
@@ -43,8 +43,17 @@ struct Row {
 }
 
 impl Picture {
-    pub(crate) fn new<T: Scalar>(root: &dyn Module, params: &Params<T>) -> Self {
-        let uses = all_uses(root);
+    /// The picture of everything, or of the parameters that are kept and the modules around them.
+    pub(crate) fn new<T: Scalar>(
+        root: &dyn Module,
+        params: &Params<T>,
+        kept: Option<&Selection>,
+    ) -> Self {
+        let outline = Outline::new(root);
+        let uses = match kept {
+            None => all_uses(root),
+            Some(kept) => uses_of(root, kept),
+        };
         let canonical = uses
             .iter()
             .filter(|each| each.alias_of.is_none())
@@ -53,17 +62,33 @@ impl Picture {
         let mut painter = Painter {
             params,
             canonical,
-            path: String::new(),
+            shown: shown(&outline, kept),
+            outline: &outline,
             rows: Vec::new(),
         };
-        let root = unboxed(root);
-        painter.module(format!("net  ({})", root.kind()), "", root);
+        if let Some(root) = outline.nodes.first() {
+            painter.module(format!("net  ({})", root.module.kind()), "", root);
+        }
         Self {
             rows: painter.rows,
             ties: ties(&uses),
             totals: Totals::new(&uses, params),
         }
     }
+}
+
+/// Which modules hold a parameter that is kept, at any depth; all, where everything is kept.
+fn shown(outline: &Outline<'_>, kept: Option<&Selection>) -> Vec<bool> {
+    let Some(kept) = kept else {
+        return vec![true; outline.nodes.len()];
+    };
+    let mut shown = vec![false; outline.nodes.len()];
+    // Children stand behind their parents.
+    for (i, node) in outline.nodes.iter().enumerate().rev() {
+        let own = node.params.iter().any(|(_, param)| kept.contains(param.id));
+        shown[i] = own || node.children.iter().any(|&child| shown[child]);
+    }
+    shown
 }
 
 impl fmt::Display for Picture {
@@ -122,88 +147,66 @@ impl fmt::Display for Picture {
 
 struct Painter<'p, T: Scalar> {
     params: &'p Params<T>,
+    /// The first path of each parameter that is kept.
     canonical: IdMap<&'p str>,
-    /// Of the module being painted, with a dot behind it (none for the root).
-    path: String,
+    outline: &'p Outline<'p>,
+    shown: Vec<bool>,
     rows: Vec<Row>,
 }
 
-/// What a module holds directly.
-#[derive(Default)]
-struct Inside<'a> {
-    params: Vec<(String, ParamUse)>,
-    modules: Vec<(String, &'a dyn Module)>,
-}
-
-impl<'a> Visit<'a> for Inside<'a> {
-    fn param(&mut self, name: Name<'_>, param: ParamUse) {
-        self.params.push((component(name), param));
-    }
-    fn module(&mut self, name: Name<'_>, module: &'a dyn Module) {
-        self.modules.push((component(name), unboxed(module)));
-    }
-}
-
-fn component(name: Name<'_>) -> String {
-    let mut text = String::new();
-    push_name(&mut text, name);
-    text
-}
-
 impl<T: Scalar> Painter<'_, T> {
-    fn module(&mut self, head: String, prefix: &str, module: &dyn Module) {
-        let mut inside = Inside::default();
-        module.visit(&mut inside);
-        let Inside { params, modules } = inside;
+    fn module(&mut self, head: String, prefix: &str, node: &Node<'_>) {
+        let held = node.params.iter();
+        let params: Vec<_> = held
+            .filter(|(_, param)| self.canonical.contains_key(&param.id))
+            .map(|(path, param)| (node.component(path), self.param(path, *param)))
+            .collect();
+        let children = node.children.iter().copied();
+        let modules: Vec<usize> = children.filter(|&child| self.shown[child]).collect();
 
         if params.is_empty() {
             // A node without parameters is said to have none; one that holds modules shows them instead.
             let right = modules.is_empty().then(|| (1, "(no params)".to_owned()));
             self.rows.push(Row { left: head, right });
         } else {
-            let width = params
-                .iter()
-                .map(|(name, _)| name.chars().count())
-                .max()
-                .unwrap_or(0);
+            let names = params.iter().map(|(name, _)| name.chars().count());
+            let width = names.max().unwrap_or(0);
             let below = if modules.is_empty() {
                 prefix.to_owned()
             } else {
                 format!("{prefix}│")
             };
             let mut left = head;
-            for (i, (name, param)) in params.iter().enumerate() {
+            for (i, (name, text)) in params.iter().enumerate() {
                 let branch = if i + 1 == params.len() {
                     "└─"
                 } else {
                     "├─"
                 };
-                let right = format!("{branch} {name:width$}  {}", self.param(name, *param));
                 self.rows.push(Row {
                     left: std::mem::replace(&mut left, below.clone()),
-                    right: Some((0, right)),
+                    right: Some((0, format!("{branch} {name:width$}  {text}"))),
                 });
             }
         }
-        for (i, (name, child)) in modules.iter().enumerate() {
+        let outline = self.outline;
+        for (i, &child) in modules.iter().enumerate() {
             let (branch, stem) = if i + 1 == modules.len() {
                 ("└─ ", "   ")
             } else {
                 ("├─ ", "│  ")
             };
-            let before = self.path.len();
-            self.path.push_str(name);
-            self.path.push('.');
+            let child = &outline.nodes[child];
+            let (name, kind) = (node.component(&child.path), child.module.kind());
             self.module(
-                format!("{prefix}{branch}{name}: {}", child.kind()),
+                format!("{prefix}{branch}{name}: {kind}"),
                 &format!("{prefix}{stem}"),
-                *child,
+                child,
             );
-            self.path.truncate(before);
         }
     }
 
-    fn param(&self, name: &str, param: ParamUse) -> String {
+    fn param(&self, path: &str, param: ParamUse) -> String {
         let ParamUse { id, transposed, .. } = param;
         let mut text = match self.params.info(id) {
             Ok(info) => PyTuple(&info.shape).to_string(),
@@ -212,10 +215,9 @@ impl<T: Scalar> Painter<'_, T> {
         if transposed {
             text.push('ᵀ');
         }
-        let own = |path: &&&str| path.strip_prefix(&*self.path) != Some(name);
-        if let Some(path) = self.canonical.get(&id).filter(own) {
+        if let Some(first) = self.canonical.get(&id).filter(|first| **first != path) {
             text.push_str(" ↔ ");
-            text.push_str(path);
+            text.push_str(first);
         } else if self.params.requires_grad(id) == Ok(false) {
             text.push_str("  frozen");
         }

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::module::{Module, Name, ParamUse, Visit, unboxed};
+use super::module::Module;
+use super::outline::{Node, Outline};
 
 /// Prints a module in PyTorch's layout: what `#[derive(Module)]` puts into `Display`.
 ///
@@ -28,7 +29,10 @@ use super::module::{Module, Name, ParamUse, Visit, unboxed};
 /// Those of the formatter.
 pub fn fmt_module(module: &dyn Module, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut text = String::new();
-    write_module(&mut text, module, 0)?;
+    let outline = Outline::new(module);
+    if let Some(root) = outline.nodes.first() {
+        write_module(&mut text, &outline, root, 0)?;
+    }
     f.write_str(&text)
 }
 
@@ -55,23 +59,27 @@ impl fmt::Debug for Repr<'_> {
 }
 
 /// `torch.nn.Module.__repr__`, and that of `ModuleList` where the module is a list.
-fn write_module(out: &mut String, module: &dyn Module, indent: usize) -> fmt::Result {
-    let module = unboxed(module);
-    let extra = Extra(module).to_string();
-    let children = children(module);
-    write!(out, "{}(", module.kind())?;
-    if children.is_empty() && !extra.contains('\n') {
+fn write_module(
+    out: &mut String,
+    outline: &Outline<'_>,
+    node: &Node<'_>,
+    indent: usize,
+) -> fmt::Result {
+    let extra = Extra(node.module).to_string();
+    write!(out, "{}(", node.module.kind())?;
+    if node.children.is_empty() && !extra.contains('\n') {
         out.push_str(&extra);
     } else {
         for line in extra.lines() {
             write!(out, "\n{:width$}{line}", "", width = indent + 2)?;
         }
-        if module.is_list() {
-            write_list(out, &children, indent + 2)?;
+        let children = node.children.iter().map(|&child| &outline.nodes[child]);
+        if node.module.is_list() {
+            write_list(out, outline, children, indent + 2)?;
         } else {
-            for (name, child) in &children {
-                write!(out, "\n{:width$}({name}): ", "", width = indent + 2)?;
-                write_module(out, *child, indent + 2)?;
+            for child in children {
+                write!(out, "\n{:width$}({}): ", "", child.name, width = indent + 2)?;
+                write_module(out, outline, child, indent + 2)?;
             }
         }
         write!(out, "\n{:indent$}", "")?;
@@ -81,14 +89,21 @@ fn write_module(out: &mut String, module: &dyn Module, indent: usize) -> fmt::Re
 }
 
 /// `(0-3): 4 x Block(…)` for neighbours that print the same.
-fn write_list(out: &mut String, children: &[(String, &dyn Module)], indent: usize) -> fmt::Result {
+fn write_list<'o>(
+    out: &mut String,
+    outline: &Outline<'_>,
+    children: impl Iterator<Item = &'o Node<'o>>,
+    indent: usize,
+) -> fmt::Result {
     let mut runs: Vec<(&str, &str, usize, String)> = Vec::new();
-    for (name, child) in children {
+    for child in children {
         let mut text = String::new();
-        write_module(&mut text, *child, indent)?;
+        write_module(&mut text, outline, child, indent)?;
         match runs.last_mut() {
-            Some((_, last, count, same)) if *same == text => (*last, *count) = (name, *count + 1),
-            _ => runs.push((name, name, 1, text)),
+            Some((_, last, count, same)) if *same == text => {
+                (*last, *count) = (&child.name, *count + 1)
+            }
+            _ => runs.push((&child.name, &child.name, 1, text)),
         }
     }
     for (first, last, count, text) in runs {
@@ -107,17 +122,4 @@ impl fmt::Display for Extra<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.extra_repr(f)
     }
-}
-
-fn children(module: &dyn Module) -> Vec<(String, &dyn Module)> {
-    struct Children<'a>(Vec<(String, &'a dyn Module)>);
-    impl<'a> Visit<'a> for Children<'a> {
-        fn param(&mut self, _: Name<'_>, _: ParamUse) {}
-        fn module(&mut self, name: Name<'_>, module: &'a dyn Module) {
-            self.0.push((name.to_string(), module));
-        }
-    }
-    let mut children = Children(Vec::new());
-    module.visit(&mut children);
-    children.0
 }

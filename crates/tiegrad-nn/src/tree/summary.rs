@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use tiegrad_arena::{Params, Shape};
+use tiegrad_arena::{ParamId, Params, Shape};
 use tiegrad_kernels::Scalar;
 
 use super::module::{Module, ParamUse};
 use super::text::{PyTuple, thousands};
-use super::uses::{IdMap, Use, all_uses};
+use super::uses::{Seen, Use, all_uses};
 use super::walk::{At, Walker, walk};
 use super::watch::Observations;
 
@@ -143,42 +143,53 @@ impl Totals {
     pub(crate) fn new<T: Scalar>(uses: &[Use], params: &Params<T>) -> Self {
         let mut totals = Self::default();
         for each in uses {
-            let Ok(info) = params.info(each.id) else {
-                totals.missing += 1;
-                continue;
-            };
-            let n = info.shape.len();
-            totals.duplicates_included += n;
-            if each.alias_of.is_none() {
-                totals.unique += n;
-                *if info.requires_grad {
-                    &mut totals.trainable
-                } else {
-                    &mut totals.frozen
-                } += n;
-            }
+            totals.add(params, each.id, each.alias_of.is_some());
         }
         totals
+    }
+
+    /// Counts one use and returns its elements.
+    fn add<T: Scalar>(&mut self, params: &Params<T>, id: ParamId, alias: bool) -> usize {
+        let Ok(info) = params.info(id) else {
+            self.missing += 1;
+            return 0;
+        };
+        let n = info.shape.len();
+        self.duplicates_included += n;
+        if !alias {
+            self.unique += n;
+            *if info.requires_grad {
+                &mut self.trainable
+            } else {
+                &mut self.frozen
+            } += n;
+        }
+        n
     }
 }
 
 impl Summary {
     pub(crate) fn new<T: Scalar>(root: &dyn Module, params: &Params<T>) -> Self {
-        let uses = all_uses(root);
         let mut rows = Rows {
             params,
             rows: Vec::new(),
             open: Vec::new(),
-            seen: IdMap::default(),
+            seen: Seen::default(),
+            totals: Totals::default(),
         };
         walk(root, &mut rows);
+        // The paths of the uses are only asked for where there are ties to name.
+        let ties = match rows.rows.iter().any(|row| row.tied) {
+            true => ties(&all_uses(root)),
+            false => Vec::new(),
+        };
         let Totals {
             duplicates_included,
             unique,
             trainable,
             frozen,
             missing,
-        } = Totals::new(&uses, params);
+        } = rows.totals;
         Self {
             rows: rows.rows,
             duplicates_included,
@@ -187,7 +198,7 @@ impl Summary {
             trainable,
             frozen,
             missing,
-            ties: ties(&uses),
+            ties,
             multiply_adds: None,
         }
     }
@@ -207,7 +218,8 @@ struct Rows<'p, T: Scalar> {
     rows: Vec<SummaryRow>,
     /// The modules around the current place, as positions in `rows`.
     open: Vec<usize>,
-    seen: IdMap<()>,
+    seen: Seen,
+    totals: Totals,
 }
 
 impl<'a, T: Scalar> Walker<'a> for Rows<'_, T> {
@@ -230,11 +242,8 @@ impl<'a, T: Scalar> Walker<'a> for Rows<'_, T> {
     }
 
     fn param(&mut self, _: At<'_>, param: ParamUse) {
-        let tied = self.seen.insert(param.id, ()).is_some();
-        let elements = self
-            .params
-            .info(param.id)
-            .map_or(0, |info| info.shape.len());
+        let tied = self.seen.insert(param.id, 0).is_some();
+        let elements = self.totals.add(self.params, param.id, tied);
         if let Some(row) = self.open.last().and_then(|&open| self.rows.get_mut(open)) {
             row.own += elements;
             row.tied |= tied;

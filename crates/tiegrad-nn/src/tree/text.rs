@@ -49,6 +49,37 @@ impl fmt::Display for PyTuple<'_> {
     }
 }
 
+/// Columns with two blanks between; those of numbers end where the others begin.
+pub(crate) struct Table<const N: usize> {
+    pub(crate) rows: Vec<[String; N]>,
+    pub(crate) numbers: [bool; N],
+}
+
+impl<const N: usize> fmt::Display for Table<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = |text: &String| text.chars().count();
+        let widths: [usize; N] = std::array::from_fn(|column| {
+            let cells = self.rows.iter().map(|row| length(&row[column]));
+            cells.max().unwrap_or(0)
+        });
+        for (i, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let fill = " ".repeat(widths[column] - length(cell));
+                let gap = if column == 0 { "" } else { "  " };
+                line.push_str(gap);
+                match self.numbers[column] {
+                    true => line.extend([&*fill, cell]),
+                    false => line.extend([cell, &*fill]),
+                }
+            }
+            let end = if i + 1 == self.rows.len() { "" } else { "\n" };
+            write!(f, "{}{end}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
 /// A count with commas between thousands: `804,096`.
 pub(crate) fn thousands(n: usize) -> String {
     let digits = n.to_string();

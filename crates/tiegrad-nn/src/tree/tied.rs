@@ -81,7 +81,7 @@ impl Tied {
     #[track_caller]
     #[inline]
     pub fn var<'t, T: Scalar>(&self, g: Graph<'t, T>) -> Var<'t, T> {
-        let var = g.param(&self.id);
+        let var = g.param_ref(&self.id);
         if self.transposed { var.t() } else { var }
     }
 }

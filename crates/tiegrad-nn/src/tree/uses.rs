@@ -1,9 +1,10 @@
 //! Who uses which parameter: the names, with ties.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use tiegrad_arena::ParamId;
+use tiegrad_arena::{ParamId, Selection};
 
 use super::module::{Module, ParamUse, Role};
 use super::walk::{At, Walker, walk};
@@ -52,10 +53,51 @@ impl Hasher for IdHasher {
     }
 
     #[inline]
+    fn write_usize(&mut self, address: usize) {
+        self.write_u64(address as u64);
+    }
+
+    #[inline]
     fn write_u64(&mut self, id: u64) {
         // The slot index stands in the upper bits and a product carries only upwards; the table looks at both ends.
         let product = (self.0 ^ id.rotate_left(24)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = product ^ (product >> 32);
+    }
+}
+
+/// Which ids have come by, each with a note. Ids mostly come in order, as layers are made in the order of the tree: those that do cost no
+/// look-up and no hash.
+#[derive(Default)]
+pub(crate) struct Seen<N = usize> {
+    ordered: Vec<(ParamId, N)>,
+    others: IdMap<N>,
+}
+
+impl<N: Copy> Seen<N> {
+    /// The note of an id that has come by before; else `None`, and it has this `note` from now on.
+    #[inline]
+    pub(crate) fn insert(&mut self, id: ParamId, note: N) -> Option<N> {
+        if self.ordered.last().is_none_or(|(last, _)| *last < id) {
+            // One of the others may be greater than all that came in order.
+            if self.others.is_empty() || !self.others.contains_key(&id) {
+                self.ordered.push((id, note));
+                return None;
+            }
+        }
+        self.look_up(id, note)
+    }
+
+    fn look_up(&mut self, id: ParamId, note: N) -> Option<N> {
+        match self.ordered.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(at) => Some(self.ordered[at].1),
+            Err(_) => match self.others.entry(id) {
+                Entry::Occupied(known) => Some(*known.get()),
+                Entry::Vacant(new) => {
+                    new.insert(note);
+                    None
+                }
+            },
+        }
     }
 }
 
@@ -64,7 +106,7 @@ impl Hasher for IdHasher {
 pub(crate) struct Uses {
     pub(crate) uses: Vec<Use>,
     /// Where in the list the first use of each id is.
-    first: IdMap<usize>,
+    first: Seen,
 }
 
 impl Uses {
@@ -74,18 +116,18 @@ impl Uses {
             id,
             transposed,
             role,
-            field: _,
+            ..
         } = param;
         let position = self.uses.len();
-        let first = *self.first.entry(id).or_insert(position);
+        let alias_of = self.first.insert(id, position);
         self.uses.push(Use {
             path: at.path.to_owned(),
             id,
             transposed,
             role,
-            alias_of: (first != position).then_some(first),
+            alias_of,
         });
-        first
+        alias_of.unwrap_or(position)
     }
 }
 
@@ -102,12 +144,31 @@ pub(crate) fn all_uses(root: &dyn Module) -> Vec<Use> {
     uses.uses
 }
 
+/// Every use of the parameters of a set, in order.
+pub(crate) fn uses_of(root: &dyn Module, ids: &Selection) -> Vec<Use> {
+    struct Of<'s> {
+        ids: &'s Selection,
+        uses: Uses,
+    }
+    impl Walker<'_> for Of<'_> {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            if self.ids.contains(param.id) {
+                self.uses.push(at, param);
+            }
+        }
+    }
+    let uses = Uses::default();
+    let mut of = Of { ids, uses };
+    walk(root, &mut of);
+    of.uses.uses
+}
+
 /// Every parameter once, under its canonical path.
 pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
     #[derive(Default)]
     struct Named {
         named: Vec<(String, ParamId)>,
-        seen: IdMap<()>,
+        seen: Seen<()>,
     }
     impl Walker<'_> for Named {
         fn param(&mut self, at: At<'_>, param: ParamUse) {
@@ -119,4 +180,57 @@ pub(crate) fn named_parameters(root: &dyn Module) -> Vec<(String, ParamId)> {
     let mut named = Named::default();
     walk(root, &mut named);
     named.named
+}
+
+/// The parameter of this position among those, with its canonical path.
+pub(crate) fn nth_parameter(root: &dyn Module, i: usize) -> Option<(String, ParamId)> {
+    struct Nth {
+        left: usize,
+        seen: Seen<()>,
+        found: Option<(String, ParamId)>,
+    }
+    impl Walker<'_> for Nth {
+        fn param(&mut self, at: At<'_>, param: ParamUse) {
+            if self.found.is_none() && self.seen.insert(param.id, ()).is_none() {
+                match self.left.checked_sub(1) {
+                    Some(left) => self.left = left,
+                    None => self.found = Some((at.path.to_owned(), param.id)),
+                }
+            }
+        }
+    }
+    let mut nth = Nth {
+        left: i,
+        seen: Seen::default(),
+        found: None,
+    };
+    walk(root, &mut nth);
+    nth.found
+}
+
+#[cfg(test)]
+mod tests {
+    use tiegrad_arena::{Params, Shape};
+
+    use super::*;
+
+    #[test]
+    fn ids_are_seen_once_in_whatever_order_they_come() {
+        let mut params = Params::<f32>::new();
+        let ids: Vec<ParamId> = (0..60)
+            .map(|_| params.insert_with(Shape::SCALAR, |_| {}))
+            .collect();
+        for step in [1, 7, 11, 59] {
+            let mut seen = Seen::default();
+            let order = |i: usize| ids[i * step % 60];
+            for i in 0..60 {
+                let first = (0..i).find(|&earlier| order(earlier) == order(i));
+                assert_eq!(seen.insert(order(i), i), first, "step {step}, {i}");
+            }
+            for i in 0..60 {
+                let first = (0..60).find(|&earlier| order(earlier) == order(i));
+                assert_eq!(seen.insert(order(i), 99), first);
+            }
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! The walk over a whole tree, with paths.
 
-use std::fmt::Write;
-
 use super::module::{Module, Name, ParamUse, Visit, unboxed};
 
 /// Where in a tree something stands.
@@ -155,11 +153,16 @@ pub(crate) fn push_name(path: &mut String, name: Name<'_>) {
                 path.push(c);
             }
         }
-        Name::Index(index) => {
-            // Writing to a string does not fail.
-            let _ = write!(path, "{index}");
-        }
+        Name::Index(index) => push_number(path, index),
     }
+}
+
+/// `write!(path, "{number}")`, which would take most of a walk's time.
+fn push_number(path: &mut String, number: usize) {
+    if number >= 10 {
+        push_number(path, number / 10);
+    }
+    path.push(char::from(b'0' + (number % 10) as u8));
 }
 
 /// The components of a path or pattern, still escaped.

@@ -1,14 +1,16 @@
 //! What a shape-only pass shows of a network: each module's output and multiply-adds.
 
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasherDefault;
 
 use tiegrad_arena::{ParamId, Shape};
 use tiegrad_autodiff::{Applied, Part, Watch};
 
 use super::module::{Module, ParamUse};
-use super::uses::IdMap;
+use super::uses::{IdHasher, IdMap};
 use super::walk::{At, Walker, walk};
 
 /// What was seen of one module.
@@ -16,44 +18,48 @@ use super::walk::{At, Walker, walk};
 pub(crate) struct Seen {
     /// The shapes it gave out, in order, equal neighbours counted together.
     pub(crate) outputs: Vec<(Shape, usize)>,
+    /// Whether it tells when it is entered and left. As long as it does not, its outputs are those of the ops that read its parameters.
+    tells: bool,
     /// Multiply-adds that no module within it did.
     pub(crate) multiply_adds: u64,
 }
 
-/// A module's place in the tree, by which the pass's parts are recognized.
-struct Place {
-    children: Vec<usize>,
-    parent: usize,
-}
-
-/// Modules, root first, and who they are to the tape.
+/// Modules by number, root first, and who they are to the tape.
 #[derive(Default)]
 struct Places {
-    places: Vec<Place>,
+    /// Of each module, the one around it; the root's is its own.
+    parents: Vec<usize>,
+    /// Of each module, how many children it has, and, after [`close`](Places::close), where in `children` they start.
+    starts: Vec<usize>,
+    children: Vec<usize>,
     open: Vec<usize>,
-    by_part: HashMap<(usize, TypeId), Vec<usize>>,
-    by_field: HashMap<usize, usize>,
-    by_id: IdMap<Vec<usize>>,
+    by_part: AddressMap<(TypeId, usize)>,
+    /// Modules at an address at which there is another already: one begins with its first field, and types without size share addresses.
+    by_part_too: Vec<((usize, TypeId), usize)>,
+    by_field: AddressMap<usize>,
 }
+
+/// A map by address.
+type AddressMap<V> = HashMap<usize, V, BuildHasherDefault<IdHasher>>;
 
 impl<'a> Walker<'a> for Places {
     fn enter(&mut self, _: At<'_>, module: &'a dyn Module) {
-        let index = self.places.len();
+        let index = self.parents.len();
         let parent = self.open.last().copied().unwrap_or(index);
-        if let Some(around) = self.places.get_mut(parent) {
-            around.children.push(index);
+        self.parents.push(parent);
+        self.starts.push(0);
+        if parent != index {
+            self.starts[parent] += 1;
         }
-        self.places.push(Place {
-            children: Vec::new(),
-            parent,
-        });
         self.open.push(index);
         let any: &dyn Any = module;
-        let address = std::ptr::from_ref(module).addr();
-        self.by_part
-            .entry((address, any.type_id()))
-            .or_default()
-            .push(index);
+        let (address, type_id) = (std::ptr::from_ref(module).addr(), any.type_id());
+        match self.by_part.entry(address) {
+            Entry::Vacant(new) => {
+                new.insert((type_id, index));
+            }
+            Entry::Occupied(_) => self.by_part_too.push(((address, type_id), index)),
+        }
     }
 
     fn leave(&mut self, _: At<'_>, _: &'a dyn Module) {
@@ -61,26 +67,64 @@ impl<'a> Walker<'a> for Places {
     }
 
     fn param(&mut self, _: At<'_>, param: ParamUse) {
-        let owner = self.open.last().copied().unwrap_or_default();
         if param.field != 0 {
+            let owner = self.open.last().copied().unwrap_or_default();
             self.by_field.insert(param.field, owner);
         }
-        self.by_id.entry(param.id).or_default().push(owner);
     }
 }
 
 impl Places {
+    /// From the numbers of children to where they start, and the children themselves.
+    fn close(&mut self) {
+        let mut next = 0;
+        for start in &mut self.starts {
+            (*start, next) = (next, next + *start);
+        }
+        self.children = vec![0; next];
+        let mut filled = self.starts.clone();
+        for (child, &parent) in self.parents.iter().enumerate().skip(1) {
+            self.children[filled[parent]] = child;
+            filled[parent] += 1;
+        }
+        self.starts.push(next);
+        self.by_part_too.sort_unstable();
+    }
+
+    fn child(&self, around: usize, position: usize) -> Option<usize> {
+        let children = self.starts[around]..self.starts[around + 1];
+        self.children[children].get(position).copied()
+    }
+
+    /// What stands at an address and is of a type: what runs, or the first within it, where types without size share the address.
+    fn part(&self, address: usize, type_id: TypeId, current: usize) -> Option<usize> {
+        let (first_type, first) = *self.by_part.get(&address)?;
+        let first = (first_type == type_id).then_some(first);
+        let key = (address, type_id);
+        let from = self.by_part_too.partition_point(|(other, _)| *other < key);
+        let others = self.by_part_too[from..].iter();
+        let others = others
+            .take_while(|(other, _)| *other == key)
+            .map(|(_, index)| *index);
+        let mut all = first.into_iter().chain(others);
+        let any = all.clone().next();
+        all.find(|&index| self.is_within(index, current)).or(any)
+    }
+
     fn is_within(&self, mut index: usize, around: usize) -> bool {
         while index > around {
-            index = self.places[index].parent;
+            index = self.parents[index];
         }
         index == around
     }
 }
 
 /// Watches a shape-only pass of the network under a root.
-pub(crate) struct Watcher {
+pub(crate) struct Watcher<'a> {
+    root: &'a dyn Module,
     places: Places,
+    /// Which modules hold an id: asked for only where the tape was given an id by value.
+    by_id: OnceCell<IdMap<Vec<usize>>>,
     state: RefCell<State>,
 }
 
@@ -88,8 +132,6 @@ struct State {
     /// The modules that have been entered and not left; `None` for a part that is not in the tree.
     open: Vec<Option<usize>>,
     seen: Vec<Seen>,
-    /// Of modules that do not tell when they are entered: outputs of ops that read their parameters.
-    by_ops: Vec<Vec<(Shape, usize)>>,
     total: u64,
     /// The innermost module that was left without a result.
     failed: Option<usize>,
@@ -103,17 +145,19 @@ pub(crate) struct Observations {
     pub(crate) failed: Option<usize>,
 }
 
-impl Watcher {
-    pub(crate) fn new(root: &dyn Module) -> Self {
+impl<'a> Watcher<'a> {
+    pub(crate) fn new(root: &'a dyn Module) -> Self {
         let mut places = Places::default();
         walk(root, &mut places);
-        let modules = places.places.len();
+        places.close();
+        let modules = places.parents.len();
         Self {
+            root,
             places,
+            by_id: OnceCell::new(),
             state: RefCell::new(State {
                 open: vec![Some(0)],
                 seen: vec![Seen::default(); modules],
-                by_ops: vec![Vec::new(); modules],
                 total: 0,
                 failed: None,
             }),
@@ -124,16 +168,10 @@ impl Watcher {
     pub(crate) fn finish(self, output: &Shape) -> Observations {
         let State {
             mut seen,
-            by_ops,
             total,
             failed,
             ..
         } = self.state.into_inner();
-        for (seen, by_ops) in seen.iter_mut().zip(by_ops) {
-            if seen.outputs.is_empty() {
-                seen.outputs = by_ops;
-            }
-        }
         if let Some(root) = seen.first_mut() {
             root.outputs = vec![(*output, 1)];
         }
@@ -150,7 +188,7 @@ impl Watcher {
         if let Some(&owner) = self.places.by_field.get(&field) {
             return Some(owner);
         }
-        let owners = self.places.by_id.get(&id)?;
+        let owners = self.by_id.get_or_init(|| owners(self.root)).get(&id)?;
         let mut inside = owners
             .iter()
             .filter(|&&owner| owners.len() == 1 || self.places.is_within(owner, current));
@@ -164,24 +202,43 @@ impl Watcher {
         match part {
             Part::Child(position) => {
                 let around = (*open.last()?)?;
-                self.places.places[around].children.get(position).copied()
+                self.places.child(around, position)
             }
             Part::Layer { address, type_id } => {
                 let current = open.iter().rev().find_map(|open| *open)?;
-                let candidates = self.places.by_part.get(&(address, type_id))?;
-                // Types without size may share an address: the one that is running, or the first within it, is meant.
-                let within = |&&index: &&usize| self.places.is_within(index, current);
-                candidates
-                    .iter()
-                    .find(within)
-                    .or(candidates.first())
-                    .copied()
+                self.places.part(address, type_id, current)
             }
         }
     }
 }
 
-impl Watch for Watcher {
+/// The modules that hold each id, by number.
+fn owners(root: &dyn Module) -> IdMap<Vec<usize>> {
+    #[derive(Default)]
+    struct Owners {
+        modules: usize,
+        open: Vec<usize>,
+        owners: IdMap<Vec<usize>>,
+    }
+    impl<'a> Walker<'a> for Owners {
+        fn enter(&mut self, _: At<'_>, _: &'a dyn Module) {
+            self.open.push(self.modules);
+            self.modules += 1;
+        }
+        fn leave(&mut self, _: At<'_>, _: &'a dyn Module) {
+            self.open.pop();
+        }
+        fn param(&mut self, _: At<'_>, param: ParamUse) {
+            let owner = self.open.last().copied().unwrap_or_default();
+            self.owners.entry(param.id).or_default().push(owner);
+        }
+    }
+    let mut all = Owners::default();
+    walk(root, &mut all);
+    all.owners
+}
+
+impl Watch for Watcher<'_> {
     fn op(&self, op: &Applied<'_>) {
         let mut state = self.state.borrow_mut();
         let current = state.open.iter().rev().find_map(|open| *open);
@@ -193,8 +250,8 @@ impl Watch for Watcher {
         state.total = state.total.saturating_add(op.multiply_adds);
         let seen = &mut state.seen[owner.unwrap_or(current)];
         seen.multiply_adds = seen.multiply_adds.saturating_add(op.multiply_adds);
-        if let Some(owner) = owner {
-            push(&mut state.by_ops[owner], *op.out);
+        if owner.is_some() && !seen.tells {
+            push(&mut seen.outputs, *op.out);
         }
     }
 
@@ -212,7 +269,11 @@ impl Watch for Watcher {
         match out {
             // A container's child that is a container is entered as both: it is seen once.
             Some(out) if state.open.last() != Some(&Some(left)) => {
-                push(&mut state.seen[left].outputs, *out);
+                let seen = &mut state.seen[left];
+                if !std::mem::replace(&mut seen.tells, true) {
+                    seen.outputs.clear();
+                }
+                push(&mut seen.outputs, *out);
             }
             Some(_) => {}
             None => {
