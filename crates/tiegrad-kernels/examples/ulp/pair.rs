@@ -197,7 +197,7 @@ impl Pair {
     }
 
     fn turned(x: f64, more: i64) -> Pair {
-        if !(x.abs() <= 1e6) {
+        if x.is_nan() || x.abs() > 1e6 {
             let exact = if more == 0 { x.sin() } else { x.cos() };
             return Pair::from(exact);
         }
