@@ -113,7 +113,7 @@ pub trait Scalar:
         Self::from_f64(n as f64)
     }
 
-    /// e^x, within 1 ulp.
+    /// e^x, within 1.01 ulp.
     fn exp(self) -> Self;
     /// The natural logarithm, within 1 ulp.
     fn ln(self) -> Self;
