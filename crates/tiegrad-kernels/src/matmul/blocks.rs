@@ -1,0 +1,209 @@
+//! Products whose operands are copied first: where the copies lie, and in which order parts of the operands pass.
+
+use super::Gemm;
+use super::tile::Strip;
+use super::vector::{Kernel, NV, Vector};
+use crate::buffer::AlignedBuf;
+use std::cell::RefCell;
+
+/// Bytes of a copied block of `b`, which should stay in the second-level cache together with rows of `a`.
+const B_BYTES: usize = 512 << 10;
+/// Bytes of a copied block of `a`: the largest MC by KC of doubles, with some room between rows.
+const A_BYTES: usize = 120 * 400 * 8;
+
+thread_local! {
+    /// Where a thread copies operands to; allocated at the first use.
+    static ROOM: RefCell<AlignedBuf<f64>> = const { RefCell::new(AlignedBuf::new()) };
+}
+
+/// Makes this thread's room, so that no later product allocates.
+pub(crate) fn prepare_thread() {
+    // A thread that is going away makes its own room then.
+    let _ = ROOM.try_with(|room| room.borrow_mut().resize_zeroed((A_BYTES + B_BYTES) / 8));
+}
+
+/// Strips of `b` with `depth` rows for which there is room.
+pub(super) fn strips<V: Vector>(depth: usize) -> usize {
+    B_BYTES / (depth.max(1) * NV * V::LANES * size_of::<V::Elem>())
+}
+
+/// Whether it pays to copy `b` strip by strip.
+#[inline(always)]
+pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192
+}
+
+/// The product for `k <= KC` and contiguous rows of `c`, with strips of `b`, and `a` where it is scattered, copied.
+///
+/// # Safety
+/// As [`Scalar::gemm`], and the processor has the vector's instruction set; the strips fit into the room, or the
+/// rows are one block.
+pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>) {
+    let run = |room: &mut AlignedBuf<f64>| {
+        room.resize_zeroed((A_BYTES + B_BYTES) / 8);
+        let room: *mut V::Elem = room.as_mut_ptr().cast();
+        // SAFETY: promised by the caller.
+        unsafe { V::call(Blocks::<V> { g, room }) };
+    };
+    // A thread that is going away has no room any more, and no need to be fast.
+    if ROOM.try_with(|room| run(&mut room.borrow_mut())).is_err() {
+        run(&mut AlignedBuf::new());
+    }
+}
+
+struct Blocks<'a, V: Vector> {
+    g: &'a Gemm<V::Elem>,
+    /// A_BYTES for `a`, then B_BYTES for `b`.
+    room: *mut V::Elem,
+}
+
+impl<V: Vector> Kernel for Blocks<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Blocks { g, room } = self;
+        let width = NV * V::LANES;
+        let size = size_of::<V::Elem>();
+        let panels = room.wrapping_add(A_BYTES / size);
+        let blocks = g.m.div_ceil(V::MC);
+        let rows = g.m.div_ceil(blocks);
+        // Rows that are pages apart fall on one set of the cache, and columns touch a line per element.
+        let far = if g.a_col == 1 {
+            g.n >= 256 && (g.a_row * size).is_multiple_of(2048)
+        } else {
+            true
+        };
+        let copy_a = far && g.m >= V::MR && g.n > width;
+        for i in (0..g.m).step_by(rows) {
+            let mut block = g.part(i, rows.min(g.m - i), 0, g.n);
+            // SAFETY: the room holds MC rows of KC elements and some, or the other way round. The panels hold all strips,
+            // or there is one block of rows and they hold one strip.
+            unsafe {
+                if copy_a {
+                    let (rows, cols, row, col) = if g.a_row == 1 {
+                        (block.k, block.m, block.a_col, 1)
+                    } else {
+                        (block.m, block.k, block.a_row, block.a_col)
+                    };
+                    let to = Pack::<V> {
+                        from: block.a,
+                        k: rows,
+                        row,
+                        col,
+                        cols,
+                        to: room,
+                        // An odd number of lines, so that rows fall on all sets of the cache.
+                        width: (cols.div_ceil(64 / size) | 1) * (64 / size),
+                    };
+                    let pitch = to.width;
+                    to.run();
+                    block.a = room;
+                    (block.a_row, block.a_col) = if g.a_row == 1 { (1, pitch) } else { (pitch, 1) };
+                }
+                for j in (0..g.n).step_by(width) {
+                    let n = width.min(g.n - j);
+                    let panel = if blocks == 1 {
+                        panels
+                    } else {
+                        panels.add(j * g.k)
+                    };
+                    let mut part = block.part(0, block.m, j, n);
+                    let mut to = std::ptr::null_mut();
+                    if i == 0 && g.b_col == 1 && Strip::<V, NV, false>::copies(block.m) {
+                        to = panel;
+                    } else {
+                        if i == 0 {
+                            Pack::<V> {
+                                from: part.b,
+                                k: g.k,
+                                row: g.b_row,
+                                col: g.b_col,
+                                cols: n,
+                                to: panel,
+                                width,
+                            }
+                            .run();
+                        }
+                        (part.b, part.b_row, part.b_col) = (panel, width, 1);
+                    }
+                    let g = &part;
+                    if n == width {
+                        Strip::<V, NV, false>::new(g, 0, V::LANES, to).run();
+                    } else if n > V::LANES {
+                        Strip::<V, NV, true>::new(g, 0, n - V::LANES, to).run();
+                    } else {
+                        Strip::<V, 1, true>::new(g, 0, n, to).run();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies a matrix of `k` rows and `cols` columns to contiguous rows, `width` apart.
+struct Pack<V: Vector> {
+    from: *const V::Elem,
+    k: usize,
+    row: usize,
+    col: usize,
+    cols: usize,
+    to: *mut V::Elem,
+    width: usize,
+}
+
+impl<V: Vector> Kernel for Pack<V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Pack {
+            from,
+            k,
+            row,
+            col,
+            cols,
+            to,
+            width,
+        } = self;
+        // SAFETY: p < k and c < cols; the caller promises that such elements are valid on both sides.
+        unsafe {
+            let mut c = 0;
+            while cols - c >= V::LANES {
+                let from = from.add(c * col);
+                let to = to.add(c);
+                let mut p = 0;
+                if col == 1 {
+                    while p < k {
+                        V::load(from.add(p * row)).store(to.add(p * width));
+                        p += 1;
+                    }
+                } else if row == 1 {
+                    while k - p >= V::HALF {
+                        V::transpose(from.add(p), col, to.add(p * width), width);
+                        p += V::HALF;
+                    }
+                }
+                while p < k {
+                    for l in 0..V::LANES {
+                        *to.add(p * width + l) = *from.add(p * row + l * col);
+                    }
+                    p += 1;
+                }
+                c += V::LANES;
+            }
+            if c == cols {
+                return;
+            }
+            if col == 1 {
+                for p in 0..k {
+                    V::load_part(from.add(p * row + c), cols - c)
+                        .store_part(to.add(p * width + c), cols - c);
+                }
+                return;
+            }
+            while c < cols {
+                for p in 0..k {
+                    *to.add(p * width + c) = *from.add(p * row + c * col);
+                }
+                c += 1;
+            }
+        }
+    }
+}
