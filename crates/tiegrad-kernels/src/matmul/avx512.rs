@@ -18,9 +18,9 @@ fn first(n: usize) -> u32 {
 impl Vector for __m512 {
     type Elem = f32;
     const LANES: usize = 16;
-    const MR: usize = 14;
+    const MR: usize = 12;
     const KC: usize = 384;
-    const MC: usize = 112;
+    const MC: usize = 96;
     const HALF: usize = 4;
 
     #[inline(always)]
@@ -111,9 +111,9 @@ impl Vector for __m512 {
 impl Vector for __m512d {
     type Elem = f64;
     const LANES: usize = 8;
-    const MR: usize = 14;
+    const MR: usize = 12;
     const KC: usize = 384;
-    const MC: usize = 112;
+    const MC: usize = 96;
     const HALF: usize = 2;
 
     #[inline(always)]

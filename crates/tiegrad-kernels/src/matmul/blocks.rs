@@ -1,10 +1,11 @@
 //! Products whose operands are copied first: where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
-use super::tile::Strip;
+use super::tile::{Strip, Strips};
 use super::vector::{Kernel, NV, Vector};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
 /// Bytes of a copied block of `b`, which should stay in the second-level cache together with rows of `a`.
 const B_BYTES: usize = 512 << 10;
@@ -45,9 +46,43 @@ pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>) {
         // SAFETY: promised by the caller.
         unsafe { V::call(Blocks::<V> { g, room }) };
     };
+    if g.k <= 16 && g.m <= V::MC {
+        // One small strip at a time, which needs no more than a little of the stack.
+        // SAFETY: promised by the caller.
+        return unsafe { small::<V>(g) };
+    }
     // A thread that is going away has no room any more, and no need to be fast.
     if ROOM.try_with(|room| run(&mut room.borrow_mut())).is_err() {
         run(&mut AlignedBuf::new());
+    }
+}
+
+/// As [`packed`], with k <= 16: strips of `b` are copied to the stack.
+///
+/// # Safety
+/// As [`packed`].
+unsafe fn small<V: Vector>(g: &Gemm<V::Elem>) {
+    #[repr(align(64))]
+    struct Panel<T>([MaybeUninit<T>; 16 * 32]);
+    let mut panel = Panel::<V::Elem>([MaybeUninit::uninit(); 16 * 32]);
+    let panel: *mut V::Elem = panel.0.as_mut_ptr().cast();
+    let width = NV * V::LANES;
+    for j in (0..g.n).step_by(width) {
+        let mut part = g.part(0, g.m, j, width.min(g.n - j));
+        // SAFETY: the panel holds 16 rows of at most 32 elements, and k <= 16.
+        unsafe {
+            V::call(Pack::<V> {
+                from: part.b,
+                k: g.k,
+                row: g.b_row,
+                col: g.b_col,
+                cols: part.n,
+                to: panel,
+                width,
+            });
+            (part.b, part.b_row, part.b_col) = (panel, width, 1);
+            V::call(Strips::<V>(&part));
+        }
     }
 }
 

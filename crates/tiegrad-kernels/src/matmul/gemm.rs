@@ -19,6 +19,12 @@ pub(crate) mod vector {
     pub(crate) unsafe fn f32(g: &Gemm<f32>) {
         match level() {
             #[cfg(target_arch = "x86_64")]
+            // The same chains of multiply-adds in half a vector, and dot products only ever in whole ones.
+            // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
+            Level::Avx512 if g.n <= 8 && g.k <= 16 && !g.dots => unsafe {
+                gemm::<std::arch::x86_64::__m256>(g)
+            },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
             Level::Avx512 => unsafe { gemm::<std::arch::x86_64::__m512>(g) },
             #[cfg(target_arch = "x86_64")]
@@ -34,6 +40,12 @@ pub(crate) mod vector {
     #[inline]
     pub(crate) unsafe fn f64(g: &Gemm<f64>) {
         match level() {
+            #[cfg(target_arch = "x86_64")]
+            // The same chains of multiply-adds in half a vector, and dot products only ever in whole ones.
+            // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
+            Level::Avx512 if g.n <= 4 && g.k <= 16 && !g.dots => unsafe {
+                gemm::<std::arch::x86_64::__m256d>(g)
+            },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
             Level::Avx512 => unsafe { gemm::<std::arch::x86_64::__m512d>(g) },

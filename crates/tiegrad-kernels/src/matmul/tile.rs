@@ -1,6 +1,7 @@
 //! Tiles of the result that are held in registers.
 
 use super::Gemm;
+use super::lines::row;
 use super::vector::{Kernel, NV, Vector};
 use crate::scalar::Scalar;
 
@@ -15,6 +16,9 @@ impl<V: Vector> Kernel for Strips<'_, V> {
         let mut j = 0;
         // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
         unsafe {
+            if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8 {
+                return row::<V>(g);
+            }
             if g.m <= 3 {
                 while g.n - j >= 4 * V::LANES {
                     Strip::<V, 4, false>::new(g, j, V::LANES, none).run();
@@ -45,7 +49,7 @@ pub(super) struct Strip<'a, V: Vector, const N: usize, const TAIL: bool> {
     to: *mut V::Elem,
 }
 
-/// Tiles of at least this many rows can copy what they read of `b`; others are too short to be the first of many.
+/// Tiles of at least this many rows, and of at most three less than the most, can copy what they read of `b`.
 const COPIES: usize = 5;
 
 impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
@@ -56,7 +60,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
     /// Whether the first of the tiles that `m` rows are cut into copies `b`.
     #[inline(always)]
     pub(super) fn copies(m: usize) -> bool {
-        m > V::MR && m.div_ceil(m.div_ceil(V::MR)) >= COPIES.max(V::MR - 4)
+        m > V::MR && m.div_ceil(m.div_ceil(V::MR)) >= COPIES.max(V::MR - 3)
     }
 
     /// # Safety
@@ -84,43 +88,44 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                 (m / tiles, m % tiles)
             };
             let mut i = 0;
-            let mut g = *self.g;
+            let mut g = self.g;
+            let copied;
             if !self.to.is_null() {
                 let rows = height + usize::from(taller > 0);
                 taller = taller.saturating_sub(1);
                 // `copies` knows that no other heights occur.
                 match V::MR - rows {
-                    0 if V::MR > 6 => self.tile::<14, true>(0, &g),
-                    1 if V::MR > 6 => self.tile::<13, true>(0, &g),
-                    2 if V::MR > 6 => self.tile::<12, true>(0, &g),
-                    3 if V::MR > 6 => self.tile::<11, true>(0, &g),
-                    _ if V::MR > 6 => self.tile::<10, true>(0, &g),
-                    0 => self.tile::<6, true>(0, &g),
-                    _ => self.tile::<5, true>(0, &g),
+                    0 if V::MR > 6 => self.tile::<12, true>(0, g),
+                    1 if V::MR > 6 => self.tile::<11, true>(0, g),
+                    2 if V::MR > 6 => self.tile::<10, true>(0, g),
+                    _ if V::MR > 6 => self.tile::<9, true>(0, g),
+                    0 => self.tile::<6, true>(0, g),
+                    _ => self.tile::<5, true>(0, g),
                 }
                 i = rows;
-                g.b = self.to.wrapping_sub(self.j);
-                g.b_row = NV * V::LANES;
+                let mut rest = *g;
+                rest.b = self.to.wrapping_sub(self.j);
+                rest.b_row = NV * V::LANES;
+                copied = rest;
+                g = &copied;
             }
             while i < m {
                 let rows = height + usize::from(taller > 0);
                 taller = taller.saturating_sub(1);
                 match rows {
-                    1 => self.tile::<1, false>(i, &g),
-                    2 => self.tile::<2, false>(i, &g),
-                    3 => self.tile::<3, false>(i, &g),
-                    4 => self.tile::<4, false>(i, &g),
-                    5 => self.tile::<5, false>(i, &g),
-                    6 => self.tile::<6, false>(i, &g),
-                    7 if V::MR > 6 => self.tile::<7, false>(i, &g),
-                    8 if V::MR > 6 => self.tile::<8, false>(i, &g),
-                    9 if V::MR > 6 => self.tile::<9, false>(i, &g),
-                    10 if V::MR > 6 => self.tile::<10, false>(i, &g),
-                    11 if V::MR > 6 => self.tile::<11, false>(i, &g),
-                    12 if V::MR > 6 => self.tile::<12, false>(i, &g),
-                    13 if V::MR > 6 => self.tile::<13, false>(i, &g),
-                    _ if V::MR > 6 => self.tile::<14, false>(i, &g),
-                    _ => self.tile::<6, false>(i, &g),
+                    1 => self.tile::<1, false>(i, g),
+                    2 => self.tile::<2, false>(i, g),
+                    3 => self.tile::<3, false>(i, g),
+                    4 => self.tile::<4, false>(i, g),
+                    5 => self.tile::<5, false>(i, g),
+                    6 => self.tile::<6, false>(i, g),
+                    7 if V::MR > 6 => self.tile::<7, false>(i, g),
+                    8 if V::MR > 6 => self.tile::<8, false>(i, g),
+                    9 if V::MR > 6 => self.tile::<9, false>(i, g),
+                    10 if V::MR > 6 => self.tile::<10, false>(i, g),
+                    11 if V::MR > 6 => self.tile::<11, false>(i, g),
+                    _ if V::MR > 6 => self.tile::<12, false>(i, g),
+                    _ => self.tile::<6, false>(i, g),
                 }
                 i += rows;
             }
@@ -146,7 +151,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             }
             // Rows in groups of three, each group with a pointer, so that few registers reach all.
             let step = g.a_row;
-            let mut a = [g.a.wrapping_add(i * step); 5];
+            let mut a = [g.a.wrapping_add(i * step); 4];
             for q in 1..M.div_ceil(3) {
                 a[q] = a[q - 1].wrapping_add(3 * step);
             }
@@ -156,11 +161,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                 let mut bv = [zero; N];
                 for v in 0..N {
                     let from = b.wrapping_add(v * V::LANES);
-                    bv[v] = if TAIL && v == N - 1 {
-                        V::load_part(from, self.last)
-                    } else {
-                        V::load(from)
-                    };
+                    bv[v] = self.load(from, v);
                     if COPY {
                         bv[v].store(to.add(v * V::LANES));
                     }
@@ -179,37 +180,67 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                 }
                 b = b.wrapping_add(g.b_row);
             }
-            let alpha = V::splat(g.alpha);
-            for r in 0..M {
-                for v in 0..N {
-                    let j = self.j + v * V::LANES;
-                    let c = g.c.add((i + r) * g.c_row + j);
-                    let part = TAIL && v == N - 1;
-                    let mut y = alpha.mul(acc[r][v]);
-                    if g.beta != V::Elem::ZERO {
-                        let old = if part {
-                            V::load_part(c, self.last)
-                        } else {
-                            V::load(c)
-                        };
-                        y = V::splat(g.beta).mul_add(old, y);
-                    }
-                    if !g.bias.is_null() {
-                        let bias = if g.bias_by_row {
-                            V::splat(*g.bias.add(i + r))
-                        } else if part {
-                            V::load_part(g.bias.add(j), self.last)
-                        } else {
-                            V::load(g.bias.add(j))
-                        };
-                        y = y.add(bias);
-                    }
-                    if part && self.last < V::LANES {
-                        y.store_part(c, self.last);
-                    } else {
-                        y.store(c);
+            // One branch for all elements each, so that the usual product has none for every element.
+            if g.alpha != V::Elem::ONE {
+                let alpha = V::splat(g.alpha);
+                for r in 0..M {
+                    for v in 0..N {
+                        acc[r][v] = alpha.mul(acc[r][v]);
                     }
                 }
+            }
+            let step = g.c_row;
+            let mut c = [g.c.wrapping_add(i * step + self.j); 4];
+            for q in 1..M.div_ceil(3) {
+                c[q] = c[q - 1].wrapping_add(3 * step);
+            }
+            let at = |r: usize, v: usize| c[r / 3].wrapping_add(r % 3 * step + v * V::LANES);
+            if g.beta != V::Elem::ZERO {
+                let beta = V::splat(g.beta);
+                for r in 0..M {
+                    for v in 0..N {
+                        acc[r][v] = beta.mul_add(self.load(at(r, v), v), acc[r][v]);
+                    }
+                }
+            }
+            if !g.bias.is_null() {
+                for r in 0..M {
+                    for v in 0..N {
+                        let bias = if g.bias_by_row {
+                            V::splat(*g.bias.add(i + r))
+                        } else {
+                            self.load(g.bias.add(self.j + v * V::LANES), v)
+                        };
+                        acc[r][v] = acc[r][v].add(bias);
+                    }
+                }
+            }
+            let part = TAIL && self.last < V::LANES;
+            for r in 0..M {
+                for v in 0..N - usize::from(TAIL) {
+                    acc[r][v].store(at(r, v));
+                }
+                if TAIL && part {
+                    acc[r][N - 1].store_part(at(r, N - 1), self.last);
+                } else if TAIL {
+                    acc[r][N - 1].store(at(r, N - 1));
+                }
+            }
+        }
+    }
+
+    /// A vector of the strip, `v` from the left.
+    ///
+    /// # Safety
+    /// The elements are valid for reads: `last` of them in the last vector of a tail.
+    #[inline(always)]
+    unsafe fn load(&self, from: *const V::Elem, v: usize) -> V {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if TAIL && v == N - 1 {
+                V::load_part(from, self.last)
+            } else {
+                V::load(from)
             }
         }
     }
