@@ -154,10 +154,18 @@ fn now(threads: usize) -> f64 {
 /// Nanoseconds of one call: the median of the calls that fit into the time, of which there are at least two.
 fn time(o: &Options, mut f: impl FnMut()) -> f64 {
     f();
-    let start = now(o.threads);
-    f();
-    let once = (now(o.threads) - start).max(1.0);
-    let inner = (20_000.0 / once).clamp(1.0, 4000.0) as usize;
+    let some = |f: &mut dyn FnMut(), count: usize| {
+        let start = now(o.threads);
+        for _ in 0..count {
+            f();
+        }
+        ((now(o.threads) - start) / count as f64).max(1.0)
+    };
+    let mut once = some(&mut f, 1);
+    if once < 20_000.0 {
+        once = some(&mut f, 64);
+    }
+    let inner = (50_000.0 / once).clamp(1.0, 10_000.0) as usize;
     let count = ((o.milliseconds * 1e6 / (once * inner as f64)) as usize).clamp(2, 400);
     let mut samples: Vec<f64> = (0..count)
         .map(|_| {

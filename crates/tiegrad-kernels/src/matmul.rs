@@ -312,6 +312,10 @@ impl<T: Scalar> Gemm<T> {
         if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {
             self.transpose();
         }
+        // Few columns leave vectors along a row mostly empty; where columns of `a` are contiguous, they are the vectors.
+        if self.n <= 12 && self.m >= 32 && self.k >= 16 && self.a_row == 1 && self.a_col != 1 {
+            self.transpose();
+        }
         if self.m == 1 {
             self.a_row = 0;
         }

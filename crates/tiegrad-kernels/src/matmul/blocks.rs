@@ -1,7 +1,7 @@
 //! Products whose operands are copied first: where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
-use super::tile::{Strip, Strips};
+use super::tile::{Strip, Strips, heights};
 use super::vector::{Kernel, NV, Vector};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
@@ -9,8 +9,13 @@ use std::mem::MaybeUninit;
 
 /// Bytes of a copied block of `b`, which should stay in the second-level cache together with rows of `a`.
 const B_BYTES: usize = 512 << 10;
-/// Bytes of a copied block of `a`: the largest MC by KC of doubles, with some room between rows.
-const A_BYTES: usize = 120 * 400 * 8;
+/// From one row to the next of a tile of `a` that is copied element of the inner dimension by element; at least MR.
+const fn pitch<V: Vector>() -> usize {
+    V::MR.next_multiple_of(8)
+}
+/// Bytes of a copied block of `a`: MC rows of KC doubles with a line more, or the tiles of MC rows, of which there is one
+/// more than MC / MR at most.
+const A_BYTES: usize = 480 << 10;
 
 thread_local! {
     /// Where a thread copies operands to; allocated at the first use.
@@ -101,9 +106,10 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
         let panels = room.wrapping_add(A_BYTES / size);
         let blocks = g.m.div_ceil(V::MC);
         let rows = g.m.div_ceil(blocks);
-        // Rows that are pages apart fall on one set of the cache, and columns touch a line per element.
+        // Rows that are pages apart fall on one set of the cache, rows far from here are better read in one go, and
+        // columns touch a line per element.
         let far = if g.a_col == 1 {
-            g.n >= 256 && (g.a_row * size).is_multiple_of(2048)
+            g.n >= 256 && ((g.a_row * size).is_multiple_of(2048) || g.m * g.k * size > 512 << 10)
         } else {
             true
         };
@@ -113,26 +119,44 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
             // SAFETY: the room holds MC rows of KC elements and some, or the other way round. The panels hold all strips,
             // or there is one block of rows and they hold one strip.
             unsafe {
-                if copy_a {
-                    let (rows, cols, row, col) = if g.a_row == 1 {
-                        (block.k, block.m, block.a_col, 1)
-                    } else {
-                        (block.m, block.k, block.a_row, block.a_col)
-                    };
-                    let to = Pack::<V> {
+                let mut a_tile = 0;
+                if copy_a && g.a_row == 1 {
+                    // Tile by tile, a row of the copy for each element of the inner dimension.
+                    a_tile = g.k * pitch::<V>();
+                    let (mut rows, taller) = heights::<V>(block.m);
+                    let (mut first, mut t) = (0, 0);
+                    while first < block.m {
+                        if t == taller {
+                            rows -= 1;
+                        }
+                        Pack::<V> {
+                            from: block.a.add(first),
+                            k: g.k,
+                            row: g.a_col,
+                            col: 1,
+                            cols: rows,
+                            to: room.add(t * a_tile),
+                            width: pitch::<V>(),
+                        }
+                        .run();
+                        first += rows;
+                        t += 1;
+                    }
+                    (block.a, block.a_row, block.a_col) = (room, 1, pitch::<V>());
+                } else if copy_a {
+                    // An odd number of lines, so that rows fall on all sets of the cache.
+                    let pitch = (g.k.div_ceil(64 / size) | 1) * (64 / size);
+                    Pack::<V> {
                         from: block.a,
-                        k: rows,
-                        row,
-                        col,
-                        cols,
+                        k: block.m,
+                        row: g.a_row,
+                        col: g.a_col,
+                        cols: g.k,
                         to: room,
-                        // An odd number of lines, so that rows fall on all sets of the cache.
-                        width: (cols.div_ceil(64 / size) | 1) * (64 / size),
-                    };
-                    let pitch = to.width;
-                    to.run();
-                    block.a = room;
-                    (block.a_row, block.a_col) = if g.a_row == 1 { (1, pitch) } else { (pitch, 1) };
+                        width: pitch,
+                    }
+                    .run();
+                    (block.a, block.a_row, block.a_col) = (room, pitch, 1);
                 }
                 for j in (0..g.n).step_by(width) {
                     let n = width.min(g.n - j);
@@ -162,11 +186,17 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                     }
                     let g = &part;
                     if n == width {
-                        Strip::<V, NV, false>::new(g, 0, V::LANES, to).run();
+                        Strip::<V, NV, false>::new(g, 0, V::LANES, to)
+                            .with_tiles(a_tile)
+                            .run();
                     } else if n > V::LANES {
-                        Strip::<V, NV, true>::new(g, 0, n - V::LANES, to).run();
+                        Strip::<V, NV, true>::new(g, 0, n - V::LANES, to)
+                            .with_tiles(a_tile)
+                            .run();
                     } else {
-                        Strip::<V, 1, true>::new(g, 0, n, to).run();
+                        Strip::<V, 1, true>::new(g, 0, n, to)
+                            .with_tiles(a_tile)
+                            .run();
                     }
                 }
             }
@@ -199,17 +229,27 @@ impl<V: Vector> Kernel for Pack<V> {
         } = self;
         // SAFETY: p < k and c < cols; the caller promises that such elements are valid on both sides.
         unsafe {
+            if col == 1 {
+                // Row by row, as memory is read ahead.
+                for p in 0..k {
+                    let (from, to) = (from.wrapping_add(p * row), to.wrapping_add(p * width));
+                    let mut c = 0;
+                    while cols - c >= V::LANES {
+                        V::load(from.add(c)).store(to.add(c));
+                        c += V::LANES;
+                    }
+                    if c < cols {
+                        V::load_part(from.add(c), cols - c).store_part(to.add(c), cols - c);
+                    }
+                }
+                return;
+            }
             let mut c = 0;
             while cols - c >= V::LANES {
                 let from = from.add(c * col);
                 let to = to.add(c);
                 let mut p = 0;
-                if col == 1 {
-                    while p < k {
-                        V::load(from.add(p * row)).store(to.add(p * width));
-                        p += 1;
-                    }
-                } else if row == 1 {
+                if row == 1 {
                     while k - p >= V::HALF {
                         V::transpose(from.add(p), col, to.add(p * width), width);
                         p += V::HALF;
@@ -222,16 +262,6 @@ impl<V: Vector> Kernel for Pack<V> {
                     p += 1;
                 }
                 c += V::LANES;
-            }
-            if c == cols {
-                return;
-            }
-            if col == 1 {
-                for p in 0..k {
-                    V::load_part(from.add(p * row + c), cols - c)
-                        .store_part(to.add(p * width + c), cols - c);
-                }
-                return;
             }
             while c < cols {
                 for p in 0..k {

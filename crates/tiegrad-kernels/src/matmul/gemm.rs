@@ -7,19 +7,20 @@ use super::portable::Portable;
 use super::tile::Strips;
 use super::vector::{NV, Vector};
 use crate::scalar::Scalar;
-use crate::simd::{Level, level};
+use crate::simd::Level;
 
-/// One kernel per float, which picks the vector for the level in use.
+/// One kernel per float, which picks the vector for a level: the one place where an instance is chosen.
 pub(crate) mod vector {
     use super::*;
 
     /// # Safety
-    /// As [`Scalar::gemm`].
-    #[inline]
-    pub(crate) unsafe fn f32(g: &Gemm<f32>) {
-        match level() {
+    /// As [`Scalar::gemm`]; the machine has the level.
+    #[inline(always)]
+    pub(crate) unsafe fn f32(level: Level, g: &Gemm<f32>) {
+        match level {
+            // The same chains of multiply-adds in half a vector. Dot products are ordered by the width of a vector, so they
+            // have one width.
             #[cfg(target_arch = "x86_64")]
-            // The same chains of multiply-adds in half a vector, and dot products only ever in whole ones.
             // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
             Level::Avx512 if g.n <= 8 && g.k <= 16 && !g.dots => unsafe {
                 gemm::<std::arch::x86_64::__m256>(g)
@@ -36,12 +37,13 @@ pub(crate) mod vector {
     }
 
     /// # Safety
-    /// As [`Scalar::gemm`].
-    #[inline]
-    pub(crate) unsafe fn f64(g: &Gemm<f64>) {
-        match level() {
+    /// As [`Scalar::gemm`]; the machine has the level.
+    #[inline(always)]
+    pub(crate) unsafe fn f64(level: Level, g: &Gemm<f64>) {
+        match level {
+            // The same chains of multiply-adds in half a vector. Dot products are ordered by the width of a vector, so they
+            // have one width.
             #[cfg(target_arch = "x86_64")]
-            // The same chains of multiply-adds in half a vector, and dot products only ever in whole ones.
             // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
             Level::Avx512 if g.n <= 4 && g.k <= 16 && !g.dots => unsafe {
                 gemm::<std::arch::x86_64::__m256d>(g)
