@@ -167,7 +167,11 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                     };
                     let mut part = block.part(0, block.m, j, n);
                     let mut to = std::ptr::null_mut();
-                    if i == 0 && g.b_col == 1 && Strip::<V, NV, false>::copies(block.m) {
+                    if i == 0
+                        && g.b_col == 1
+                        && n == width
+                        && Strip::<V, NV, false>::copies(block.m)
+                    {
                         to = panel;
                     } else {
                         if i == 0 {
@@ -186,17 +190,13 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                     }
                     let g = &part;
                     if n == width {
-                        Strip::<V, NV, false>::new(g, 0, V::LANES, to)
-                            .with_tiles(a_tile)
-                            .run();
+                        V::call(Strip::<V, NV, false>::new(g, 0, V::LANES, to).with_tiles(a_tile));
                     } else if n > V::LANES {
-                        Strip::<V, NV, true>::new(g, 0, n - V::LANES, to)
-                            .with_tiles(a_tile)
-                            .run();
+                        V::call(
+                            Strip::<V, NV, true>::new(g, 0, n - V::LANES, to).with_tiles(a_tile),
+                        );
                     } else {
-                        Strip::<V, 1, true>::new(g, 0, n, to)
-                            .with_tiles(a_tile)
-                            .run();
+                        V::call(Strip::<V, 1, true>::new(g, 0, n, to).with_tiles(a_tile));
                     }
                 }
             }

@@ -21,19 +21,19 @@ impl<V: Vector> Kernel for Strips<'_, V> {
             }
             if g.m <= 3 {
                 while g.n - j >= 4 * V::LANES {
-                    Strip::<V, 4, false>::new(g, j, V::LANES, none).run();
+                    V::call(Strip::<V, 4, false>::new(g, j, V::LANES, none));
                     j += 4 * V::LANES;
                 }
             }
             while g.n - j >= NV * V::LANES {
-                Strip::<V, NV, false>::new(g, j, V::LANES, none).run();
+                V::call(Strip::<V, NV, false>::new(g, j, V::LANES, none));
                 j += NV * V::LANES;
             }
             let rest = g.n - j;
             if rest > V::LANES {
-                Strip::<V, NV, true>::new(g, j, rest - V::LANES, none).run();
+                V::call(Strip::<V, NV, true>::new(g, j, rest - V::LANES, none));
             } else if rest > 0 {
-                Strip::<V, 1, true>::new(g, j, rest, none).run();
+                V::call(Strip::<V, 1, true>::new(g, j, rest, none));
             }
         }
     }
@@ -45,10 +45,77 @@ pub(super) struct Strip<'a, V: Vector, const N: usize, const TAIL: bool> {
     g: &'a Gemm<V::Elem>,
     j: usize,
     last: usize,
-    /// Where the first tile copies the strip of `b` to, for the others to read; null: nowhere.
+    /// Where the first tile of a strip without tail copies the strip of `b` to, for the others to read; null: nowhere.
     to: *mut V::Elem,
     /// Where `a` is copied tile by tile: from one tile to the next; 0: rows are `a_row` apart throughout.
     a_tile: usize,
+}
+
+/// Not inlined into the kernels that run strips, so that they share the tiles.
+///
+/// `to` has room for the strip, N vectors a row, and is null unless `copies` says yes.
+impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAIL> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let m = self.g.m;
+        // SAFETY: tiles cover the rows once; the rest is promised by the caller.
+        unsafe {
+            if N > NV {
+                match m {
+                    1 => self.tile::<1, false>(0, 0, self.g),
+                    2 => self.tile::<2, false>(0, 0, self.g),
+                    _ => self.tile::<3, false>(0, 0, self.g),
+                }
+                return;
+            }
+            let (mut rows, mut taller) = heights::<V>(m);
+            let mut t = 0;
+            let mut i = 0;
+            let mut g = self.g;
+            let copied;
+            if !TAIL && !self.to.is_null() {
+                // `copies` knows that no other heights occur.
+                match V::MR - rows {
+                    0 if V::MR > 6 => self.tile::<12, true>(0, 0, g),
+                    1 if V::MR > 6 => self.tile::<11, true>(0, 0, g),
+                    2 if V::MR > 6 => self.tile::<10, true>(0, 0, g),
+                    _ if V::MR > 6 => self.tile::<9, true>(0, 0, g),
+                    0 => self.tile::<6, true>(0, 0, g),
+                    _ => self.tile::<5, true>(0, 0, g),
+                }
+                i = rows;
+                t = 1;
+                let mut rest = *g;
+                rest.b = self.to.wrapping_sub(self.j);
+                rest.b_row = NV * V::LANES;
+                copied = rest;
+                g = &copied;
+            }
+            while i < m {
+                if t == taller {
+                    rows -= 1;
+                    taller = 0;
+                }
+                match rows {
+                    1 => self.tile::<1, false>(i, t, g),
+                    2 => self.tile::<2, false>(i, t, g),
+                    3 => self.tile::<3, false>(i, t, g),
+                    4 => self.tile::<4, false>(i, t, g),
+                    5 => self.tile::<5, false>(i, t, g),
+                    6 => self.tile::<6, false>(i, t, g),
+                    7 if V::MR > 6 => self.tile::<7, false>(i, t, g),
+                    8 if V::MR > 6 => self.tile::<8, false>(i, t, g),
+                    9 if V::MR > 6 => self.tile::<9, false>(i, t, g),
+                    10 if V::MR > 6 => self.tile::<10, false>(i, t, g),
+                    11 if V::MR > 6 => self.tile::<11, false>(i, t, g),
+                    _ if V::MR > 6 => self.tile::<12, false>(i, t, g),
+                    _ => self.tile::<6, false>(i, t, g),
+                }
+                i += rows;
+                t += 1;
+            }
+        }
+    }
 }
 
 /// How `m` rows are cut into tiles: as few as possible, so many of the first height and then the rest of one less. A tile
@@ -92,71 +159,6 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
     #[inline(always)]
     pub(super) fn copies(m: usize) -> bool {
         m > V::MR && m.div_ceil(m.div_ceil(V::MR)) >= COPIES.max(V::MR - 3)
-    }
-
-    /// # Safety
-    /// As [`Kernel::run`], for these columns; `to` has room for the strip, N vectors a row, and is null unless
-    /// [`copies`](Self::copies) says yes.
-    #[inline(always)]
-    pub(super) unsafe fn run(self) {
-        let m = self.g.m;
-        // SAFETY: tiles cover the rows once; the rest is promised by the caller.
-        unsafe {
-            if N > NV {
-                match m {
-                    1 => self.tile::<1, false>(0, 0, self.g),
-                    2 => self.tile::<2, false>(0, 0, self.g),
-                    _ => self.tile::<3, false>(0, 0, self.g),
-                }
-                return;
-            }
-            let (mut rows, mut taller) = heights::<V>(m);
-            let mut t = 0;
-            let mut i = 0;
-            let mut g = self.g;
-            let copied;
-            if !self.to.is_null() {
-                // `copies` knows that no other heights occur.
-                match V::MR - rows {
-                    0 if V::MR > 6 => self.tile::<12, true>(0, 0, g),
-                    1 if V::MR > 6 => self.tile::<11, true>(0, 0, g),
-                    2 if V::MR > 6 => self.tile::<10, true>(0, 0, g),
-                    _ if V::MR > 6 => self.tile::<9, true>(0, 0, g),
-                    0 => self.tile::<6, true>(0, 0, g),
-                    _ => self.tile::<5, true>(0, 0, g),
-                }
-                i = rows;
-                t = 1;
-                let mut rest = *g;
-                rest.b = self.to.wrapping_sub(self.j);
-                rest.b_row = NV * V::LANES;
-                copied = rest;
-                g = &copied;
-            }
-            while i < m {
-                if t == taller {
-                    rows -= 1;
-                    taller = 0;
-                }
-                match rows {
-                    1 => self.tile::<1, false>(i, t, g),
-                    2 => self.tile::<2, false>(i, t, g),
-                    3 => self.tile::<3, false>(i, t, g),
-                    4 => self.tile::<4, false>(i, t, g),
-                    5 => self.tile::<5, false>(i, t, g),
-                    6 => self.tile::<6, false>(i, t, g),
-                    7 if V::MR > 6 => self.tile::<7, false>(i, t, g),
-                    8 if V::MR > 6 => self.tile::<8, false>(i, t, g),
-                    9 if V::MR > 6 => self.tile::<9, false>(i, t, g),
-                    10 if V::MR > 6 => self.tile::<10, false>(i, t, g),
-                    11 if V::MR > 6 => self.tile::<11, false>(i, t, g),
-                    _ if V::MR > 6 => self.tile::<12, false>(i, t, g),
-                    _ => self.tile::<6, false>(i, t, g),
-                }
-                i += rows;
-                t += 1;
-            }
-        }
     }
 
     /// Rows `i..i + M` of the strip, the `t`-th tile.
