@@ -16,7 +16,7 @@ train *ARGS:
 bench-steps *ARGS:
     cargo bench -p tiegrad-benches --bench steps -- {{ARGS}}
 
-# The shapes of docs/performance.md.
+# Matrix products against other libraries: shapes, types, forms, threads=2, random=200 (see the program's first lines).
 bench-matmul *ARGS:
     cargo bench -p tiegrad-benches --bench matmul -- {{ARGS}}
 
@@ -41,6 +41,6 @@ bench-tree:
 build-time:
     benches/build-time.sh
 
-# Kernels, arena and tape memory under AddressSanitizer.
+# Kernels, arena and tape memory under AddressSanitizer. The kernels' matmul tests run every path that the machine has.
 asan:
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --target x86_64-unknown-linux-gnu -p tiegrad-kernels -p tiegrad-arena -p tiegrad-autodiff -p tiegrad-check --lib --tests

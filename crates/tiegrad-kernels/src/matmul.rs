@@ -4,13 +4,22 @@
 //! wherever in a tile it sits; so how work is cut into tiles, rows, columns, batches or threads changes no bit.
 //! What does change the order of a sum (dot products for few rows) is chosen from the whole shape.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod blocks;
 mod gemm;
+mod lines;
+mod portable;
+mod tile;
 mod vector;
 
 use crate::scalar::Scalar;
 use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
-pub(crate) use gemm::{gemm_plain, prepare_thread, vector as gemm_vector};
+pub(crate) use blocks::prepare_thread;
+pub(crate) use gemm::{gemm_plain, vector as gemm_vector};
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
 ///
@@ -301,6 +310,10 @@ impl<T: Scalar> Gemm<T> {
     fn orient(&mut self) {
         // A column is a row of the transposed product, and a column-major result its transpose.
         if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {
+            self.transpose();
+        }
+        // Few columns leave vectors along a row mostly empty; where columns of `a` are contiguous, they are the vectors.
+        if self.n <= 12 && self.m >= 32 && self.k >= 16 && self.a_row == 1 && self.a_col != 1 {
             self.transpose();
         }
         if self.m == 1 {

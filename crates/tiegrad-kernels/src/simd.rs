@@ -106,7 +106,7 @@ pub fn instruction_set() -> &'static str {
 }
 
 /// The best level of this machine. Each level contains those below it.
-fn best() -> Level {
+pub(crate) fn best() -> Level {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         if is_x86_feature_detected!("avx512f")

@@ -1,6 +1,7 @@
 use super::*;
 use crate::reference;
-use crate::scalar::Dual;
+use crate::scalar::{DType, Dual};
+use crate::simd::Level;
 use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
 use proptest::prelude::*;
 
@@ -158,7 +159,7 @@ fn cases(size: usize) -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn agrees_with_the_reference(case in cases(40), seed in any::<u64>()) {
         check_all(case, seed);
@@ -174,21 +175,180 @@ proptest! {
     }
 }
 
-#[test]
-fn every_small_size_plain_and_transposed() {
-    for m in 0..20 {
-        for n in 0..36 {
-            for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
-                for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN)] {
-                    let case = Case {
-                        a,
-                        b,
-                        ..case(m, n, k)
-                    };
-                    check::<f32>(case, 1);
-                    check::<f64>(case, 2);
+/// A float whose kernel can be run at any level that the machine has.
+trait Leveled: Number {
+    /// # Safety
+    /// As [`Scalar::gemm`]; the machine has the level.
+    unsafe fn gemm_at(level: Level, g: &Gemm<Self>);
+}
+
+impl Leveled for f32 {
+    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::f32(level, g) };
+    }
+}
+
+impl Leveled for f64 {
+    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::f64(level, g) };
+    }
+}
+
+/// Every level that this machine has, whatever level is in use.
+fn levels() -> impl Iterator<Item = Level> {
+    [Level::Portable, Level::Avx2, Level::Avx512]
+        .into_iter()
+        .filter(|&l| l <= crate::simd::best())
+}
+
+/// An operand of at most `rows` x `cols`, stored transposed or not, with a gap between what is contiguous.
+struct Operand<N> {
+    data: Vec<N>,
+    strides: [usize; 2],
+}
+
+impl<N: Number> Operand<N> {
+    fn new(numbers: &mut Numbers, rows: usize, cols: usize, layout: Layout) -> Self {
+        let (row, col, len) = layout.strides(rows, cols);
+        Operand {
+            data: numbers.vec(len + 1),
+            strides: [row, col],
+        }
+    }
+
+    fn at(&self, i: usize, j: usize) -> f64 {
+        self.data[i * self.strides[0] + j * self.strides[1]].to_f64()
+    }
+}
+
+/// The products of the first m rows of one `a`, for each m asked for, on every level, against sums in f64: within the
+/// bound for a sum of k terms in any order, and nothing but the result is written.
+fn prefixes<N: Leveled>(
+    ms: impl Iterator<Item = usize> + Clone,
+    n: usize,
+    k: usize,
+    [la, lb]: [Layout; 2],
+    [alpha, beta]: [f64; 2],
+) {
+    const GUARD: usize = 17;
+    let most = ms.clone().max().unwrap_or(0);
+    let mut numbers = Numbers::new((n * 41 + k) as u64);
+    let a = Operand::<N>::new(&mut numbers, most, k, la);
+    let b = Operand::<N>::new(&mut numbers, k, n, lb);
+    let old: Vec<N> = numbers.vec(most * n);
+    let (mut sums, mut sizes) = (vec![0.0; most * n], vec![0.0; most * n]);
+    for i in 0..most {
+        for p in 0..k {
+            let x = a.at(i, p);
+            for j in 0..n {
+                let term = x * b.at(p, j);
+                sums[i * n + j] += term;
+                sizes[i * n + j] += term.abs();
+            }
+        }
+    }
+    // In units of the last place of one: k additions, and the roundings of alpha, beta and the result; f64 is compared
+    // with a sum that has roundings of its own.
+    let unit = if N::DTYPE == DType::F32 {
+        f64::from(f32::EPSILON)
+    } else {
+        2.0 * f64::EPSILON
+    };
+    let row = n + 3;
+    let nan = N::from_f64(f64::NAN);
+    let mut c = vec![nan; 2 * GUARD + most * row];
+    for level in levels() {
+        for m in ms.clone() {
+            c.fill(nan);
+            if beta != 0.0 {
+                for i in 0..m {
+                    c[GUARD + i * row..][..n].copy_from_slice(&old[i * n..][..n]);
                 }
             }
+            let mut g = Gemm::new(m, n, k);
+            (g.alpha, g.beta) = (N::from_f64(alpha), N::from_f64(beta));
+            (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+            (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+            (g.c, g.c_row, g.c_col) = (c[GUARD..].as_mut_ptr(), row, 1);
+            g.orient();
+            // SAFETY: the vectors hold matrices of these sizes and strides.
+            unsafe { N::gemm_at(level, &g) };
+            let mut wrong = None;
+            for i in 0..m {
+                for j in 0..n {
+                    let y = &mut c[GUARD + i * row + j];
+                    let (sum, size) = (alpha * sums[i * n + j], alpha.abs() * sizes[i * n + j]);
+                    let before = beta * old[i * n + j].to_f64();
+                    let bound = unit * ((k + 2) as f64 * size + 2.0 * before.abs());
+                    let error = (y.to_f64() - sum - before).abs();
+                    if error > bound || error.is_nan() {
+                        wrong = Some((i, j, y.to_f64(), sum + before));
+                    }
+                    *y = nan;
+                }
+            }
+            assert!(
+                wrong.is_none(),
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?}: {wrong:?}"
+            );
+            assert!(
+                c.iter().all(|x| x.is_nan()),
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?} writes outside of the result"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_small_size_on_every_path() {
+    for n in 0..=40 {
+        for k in 0..=40 {
+            prefixes::<f32>(0..=40, n, k, [PLAIN, PLAIN], [1.0, 0.0]);
+            prefixes::<f64>(0..=40, n, k, [PLAIN, PLAIN], [1.0, 0.0]);
+        }
+    }
+}
+
+#[test]
+fn small_sizes_of_other_layouts_on_every_path() {
+    let gap = Layout {
+        row_gap: 3,
+        ..PLAIN
+    };
+    let step = Layout { step: 2, ..PLAIN };
+    for n in (0..=40).step_by(3) {
+        for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
+            for layouts in [[PLAIN, T], [T, PLAIN], [T, T], [gap, step], [step, gap]] {
+                for factors in [[1.0, 0.0], [-0.5, 1.0], [2.0, 0.25]] {
+                    prefixes::<f32>((0..=40).step_by(4), n, k, layouts, factors);
+                    prefixes::<f64>((0..=40).step_by(4), n, k, layouts, factors);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sampled_large_sizes_on_every_path() {
+    let shapes = [
+        // Several blocks of rows, of columns and of the inner dimension; tails of each.
+        ([49, 64, 250], 150, 300),
+        ([96, 97, 131], 97, 520),
+        ([130, 128, 133], 260, 512),
+        ([121, 145, 77], 1100, 70),
+        // One row, few rows, few columns.
+        ([1, 2, 3], 1500, 600),
+        ([32, 128, 47], 10, 130),
+        ([200, 64, 12], 1, 90),
+        // Rows whole pages apart.
+        ([100, 13, 25], 300, 1024),
+    ];
+    for (ms, n, k) in shapes {
+        for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+            prefixes::<f32>(ms.into_iter(), n, k, layouts, [1.0, 0.0]);
+            prefixes::<f64>(ms.into_iter(), n, k, layouts, [-0.5, 2.0]);
         }
     }
 }

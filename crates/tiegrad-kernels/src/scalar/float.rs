@@ -117,7 +117,7 @@ macro_rules! methods {
         #[inline(always)]
         unsafe fn gemm(g: &Gemm<Self>) {
             // SAFETY: the same contract.
-            unsafe { matmul::gemm_vector::$float(g) }
+            unsafe { matmul::gemm_vector::$float(crate::simd::level(), g) }
         }
     };
 }

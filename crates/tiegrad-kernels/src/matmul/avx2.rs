@@ -1,0 +1,220 @@
+//! Vectors of AVX2 with FMA: 16 registers of 32 bytes.
+
+use super::vector::{Kernel, Vector};
+use std::arch::x86_64::*;
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn call<K: Kernel>(k: K) {
+    // SAFETY: promised by the caller.
+    unsafe { k.run() }
+}
+
+/// Reading `LANES` entries from `LANES - n` on gives the mask of the first n lanes.
+static MASK32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+static MASK64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+
+impl Vector for __m256 {
+    type Elem = f32;
+    const LANES: usize = 8;
+    const MR: usize = 6;
+    const KC: usize = 256;
+    const MC: usize = 120;
+    const HALF: usize = 4;
+
+    #[inline(always)]
+    unsafe fn call<K: Kernel>(k: K) {
+        // SAFETY: promised by the caller.
+        unsafe { call(k) }
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the caller has AVX2 and FMA; so in all methods.
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_storeu_ps(p, self) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, n: usize) -> Self {
+        // SAFETY: promised by the caller; masked lanes are not read.
+        unsafe {
+            let mask = _mm256_loadu_si256(MASK32.as_ptr().add(8 - n.min(8)).cast());
+            _mm256_maskload_ps(p, mask)
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, mut p: *mut f32, n: usize) {
+        // Pieces instead of a masked store, which is slow on many processors.
+        // SAFETY: pieces add up to n elements.
+        unsafe {
+            let mut v = _mm256_castps256_ps128(self);
+            if n & 4 != 0 {
+                _mm_storeu_ps(p, v);
+                p = p.add(4);
+                v = _mm256_extractf128_ps::<1>(self);
+            }
+            if n & 2 != 0 {
+                _mm_storel_pd(p.cast(), _mm_castps_pd(v));
+                p = p.add(2);
+                v = _mm_movehl_ps(v, v);
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(p, v);
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_fmadd_ps(self, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_mul_ps(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_add_ps(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: runs of 4 elements are read and rows of 8 written, as the caller promises.
+        unsafe {
+            // Runs l and l + 4 in the halves of one vector, then 4 x 4 transposes in both halves.
+            let pair = |l: usize| {
+                let low = _mm256_castps128_ps256(_mm_loadu_ps(from.add(l * stride)));
+                _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(from.add((l + 4) * stride)))
+            };
+            let (r0, r1, r2, r3) = (pair(0), pair(1), pair(2), pair(3));
+            let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+            let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+            _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(a, c));
+            _mm256_storeu_ps(to.add(to_stride), _mm256_shuffle_ps::<0xee>(a, c));
+            _mm256_storeu_ps(to.add(2 * to_stride), _mm256_shuffle_ps::<0x44>(b, d));
+            _mm256_storeu_ps(to.add(3 * to_stride), _mm256_shuffle_ps::<0xee>(b, d));
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let v = _mm_add_ps(
+                _mm256_castps256_ps128(self),
+                _mm256_extractf128_ps::<1>(self),
+            );
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+        }
+    }
+}
+
+impl Vector for __m256d {
+    type Elem = f64;
+    const LANES: usize = 4;
+    const MR: usize = 6;
+    const KC: usize = 256;
+    const MC: usize = 120;
+    const HALF: usize = 2;
+
+    #[inline(always)]
+    unsafe fn call<K: Kernel>(k: K) {
+        // SAFETY: promised by the caller.
+        unsafe { call(k) }
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f64) {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f64) -> Self {
+        // SAFETY: the caller has AVX2 and FMA; so in all methods.
+        unsafe { _mm256_set1_pd(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f64) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_loadu_pd(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f64) {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_storeu_pd(p, self) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f64, n: usize) -> Self {
+        // SAFETY: promised by the caller; masked lanes are not read.
+        unsafe {
+            let mask = _mm256_loadu_si256(MASK64.as_ptr().add(4 - n.min(4)).cast());
+            _mm256_maskload_pd(p, mask)
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, mut p: *mut f64, n: usize) {
+        // SAFETY: pieces add up to n elements.
+        unsafe {
+            let mut v = _mm256_castpd256_pd128(self);
+            if n & 2 != 0 {
+                _mm_storeu_pd(p, v);
+                p = p.add(2);
+                v = _mm256_extractf128_pd::<1>(self);
+            }
+            if n & 1 != 0 {
+                _mm_store_sd(p, v);
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_fmadd_pd(self, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_mul_pd(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_add_pd(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {
+        // SAFETY: runs of 2 elements are read and rows of 4 written, as the caller promises.
+        unsafe {
+            let pair = |l: usize| {
+                let low = _mm256_castpd128_pd256(_mm_loadu_pd(from.add(l * stride)));
+                _mm256_insertf128_pd::<1>(low, _mm_loadu_pd(from.add((l + 2) * stride)))
+            };
+            let (r0, r1) = (pair(0), pair(1));
+            _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));
+            _mm256_storeu_pd(to.add(to_stride), _mm256_unpackhi_pd(r0, r1));
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f64 {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let v = _mm_add_pd(
+                _mm256_castpd256_pd128(self),
+                _mm256_extractf128_pd::<1>(self),
+            );
+            _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Vectors of AVX-512: 32 registers of 64 bytes, and parts of vectors by mask.
+
+use super::vector::{Kernel, Vector};
+use std::arch::x86_64::*;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn call<K: Kernel>(k: K) {
+    // SAFETY: promised by the caller.
+    unsafe { k.run() }
+}
+
+/// The mask of the first `n` lanes.
+#[inline(always)]
+fn first(n: usize) -> u32 {
+    !(u32::MAX << (n as u32 & 31))
+}
+
+impl Vector for __m512 {
+    type Elem = f32;
+    const LANES: usize = 16;
+    const MR: usize = 12;
+    const KC: usize = 384;
+    const MC: usize = 96;
+    const HALF: usize = 4;
+
+    #[inline(always)]
+    unsafe fn call<K: Kernel>(k: K) {
+        // SAFETY: promised by the caller.
+        unsafe { call(k) }
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the caller has AVX-512; so in all methods.
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_storeu_ps(p, self) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, n: usize) -> Self {
+        // SAFETY: promised by the caller; masked lanes are not read.
+        unsafe { _mm512_maskz_loadu_ps(first(n) as __mmask16, p) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f32, n: usize) {
+        // SAFETY: promised by the caller; masked lanes are not written.
+        unsafe { _mm512_mask_storeu_ps(p, first(n) as __mmask16, self) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_fmadd_ps(self, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_mul_ps(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_add_ps(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: runs of 4 elements are read and rows of 16 written, as the caller promises.
+        unsafe {
+            // Runs l, l + 4, l + 8 and l + 12 in the quarters of one vector, then 4 x 4 transposes in each. The quarters
+            // are filled by masked broadcasts from memory, which take no shuffle.
+            let runs = |l: usize| {
+                let run = |l: usize| _mm_loadu_ps(from.add(l * stride));
+                let v = _mm512_castps128_ps512(run(l));
+                let v = _mm512_mask_broadcast_f32x4(v, 0x00f0, run(l + 4));
+                let v = _mm512_mask_broadcast_f32x4(v, 0x0f00, run(l + 8));
+                _mm512_mask_broadcast_f32x4(v, 0xf000, run(l + 12))
+            };
+            let (r0, r1, r2, r3) = (runs(0), runs(1), runs(2), runs(3));
+            let (a, b) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
+            let (c, d) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
+            _mm512_storeu_ps(to, _mm512_shuffle_ps::<0x44>(a, c));
+            _mm512_storeu_ps(to.add(to_stride), _mm512_shuffle_ps::<0xee>(a, c));
+            _mm512_storeu_ps(to.add(2 * to_stride), _mm512_shuffle_ps::<0x44>(b, d));
+            _mm512_storeu_ps(to.add(3 * to_stride), _mm512_shuffle_ps::<0xee>(b, d));
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let halves = _mm256_add_ps(
+                _mm512_castps512_ps256(self),
+                _mm512_extractf32x8_ps::<1>(self),
+            );
+            Vector::sum(halves)
+        }
+    }
+}
+
+impl Vector for __m512d {
+    type Elem = f64;
+    const LANES: usize = 8;
+    const MR: usize = 12;
+    const KC: usize = 384;
+    const MC: usize = 96;
+    const HALF: usize = 2;
+
+    #[inline(always)]
+    unsafe fn call<K: Kernel>(k: K) {
+        // SAFETY: promised by the caller.
+        unsafe { call(k) }
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f64) {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f64) -> Self {
+        // SAFETY: the caller has AVX-512; so in all methods.
+        unsafe { _mm512_set1_pd(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f64) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_loadu_pd(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f64) {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_storeu_pd(p, self) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f64, n: usize) -> Self {
+        // SAFETY: promised by the caller; masked lanes are not read.
+        unsafe { _mm512_maskz_loadu_pd(first(n) as __mmask8, p) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f64, n: usize) {
+        // SAFETY: promised by the caller; masked lanes are not written.
+        unsafe { _mm512_mask_storeu_pd(p, first(n) as __mmask8, self) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_fmadd_pd(self, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_mul_pd(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_add_pd(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {
+        // SAFETY: runs of 2 elements are read and rows of 8 written, as the caller promises.
+        unsafe {
+            let runs = |l: usize| {
+                let run = |l: usize| _mm_loadu_pd(from.add(l * stride));
+                let v = _mm512_castpd128_pd512(run(l));
+                let v = _mm512_mask_broadcast_f64x2(v, 0x0c, run(l + 2));
+                let v = _mm512_mask_broadcast_f64x2(v, 0x30, run(l + 4));
+                _mm512_mask_broadcast_f64x2(v, 0xc0, run(l + 6))
+            };
+            let (r0, r1) = (runs(0), runs(1));
+            _mm512_storeu_pd(to, _mm512_unpacklo_pd(r0, r1));
+            _mm512_storeu_pd(to.add(to_stride), _mm512_unpackhi_pd(r0, r1));
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f64 {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let halves = _mm256_add_pd(
+                _mm512_castpd512_pd256(self),
+                _mm512_extractf64x4_pd::<1>(self),
+            );
+            Vector::sum(halves)
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Tiles of the result that are held in registers.
+
+use super::Gemm;
+use super::lines::row;
+use super::vector::{Kernel, NV, Vector};
+use crate::scalar::Scalar;
+
+/// Runs the product in strips of columns, with `b` read where it is.
+pub(super) struct Strips<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Strips<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        let none = std::ptr::null_mut();
+        let mut j = 0;
+        // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
+        unsafe {
+            if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8 {
+                return row::<V>(g);
+            }
+            if g.m <= 3 {
+                while g.n - j >= 4 * V::LANES {
+                    V::call(Strip::<V, 4, false>::new(g, j, V::LANES, none));
+                    j += 4 * V::LANES;
+                }
+            }
+            while g.n - j >= NV * V::LANES {
+                V::call(Strip::<V, NV, false>::new(g, j, V::LANES, none));
+                j += NV * V::LANES;
+            }
+            let rest = g.n - j;
+            if rest > V::LANES {
+                V::call(Strip::<V, NV, true>::new(g, j, rest - V::LANES, none));
+            } else if rest > 0 {
+                V::call(Strip::<V, 1, true>::new(g, j, rest, none));
+            }
+        }
+    }
+}
+
+/// Columns from `j` on of the result, `N` vectors wide, all rows; rows of `b` are contiguous. In a strip with
+/// `TAIL` the last vector has `last` elements.
+pub(super) struct Strip<'a, V: Vector, const N: usize, const TAIL: bool> {
+    g: &'a Gemm<V::Elem>,
+    j: usize,
+    last: usize,
+    /// Where the first tile of a strip without tail copies the strip of `b` to, for the others to read; null: nowhere.
+    to: *mut V::Elem,
+    /// Where `a` is copied tile by tile: from one tile to the next; 0: rows are `a_row` apart throughout.
+    a_tile: usize,
+}
+
+/// Not inlined into the kernels that run strips, so that they share the tiles.
+///
+/// `to` has room for the strip, N vectors a row, and is null unless `copies` says yes.
+impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAIL> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let m = self.g.m;
+        // SAFETY: tiles cover the rows once; the rest is promised by the caller.
+        unsafe {
+            if N > NV {
+                match m {
+                    1 => self.tile::<1, false>(0, 0, self.g),
+                    2 => self.tile::<2, false>(0, 0, self.g),
+                    _ => self.tile::<3, false>(0, 0, self.g),
+                }
+                return;
+            }
+            let (mut rows, mut taller) = heights::<V>(m);
+            let mut t = 0;
+            let mut i = 0;
+            let mut g = self.g;
+            let copied;
+            if !TAIL && !self.to.is_null() {
+                // `copies` knows that no other heights occur.
+                match V::MR - rows {
+                    0 if V::MR > 6 => self.tile::<12, true>(0, 0, g),
+                    1 if V::MR > 6 => self.tile::<11, true>(0, 0, g),
+                    2 if V::MR > 6 => self.tile::<10, true>(0, 0, g),
+                    _ if V::MR > 6 => self.tile::<9, true>(0, 0, g),
+                    0 => self.tile::<6, true>(0, 0, g),
+                    _ => self.tile::<5, true>(0, 0, g),
+                }
+                i = rows;
+                t = 1;
+                let mut rest = *g;
+                rest.b = self.to.wrapping_sub(self.j);
+                rest.b_row = NV * V::LANES;
+                copied = rest;
+                g = &copied;
+            }
+            while i < m {
+                if t == taller {
+                    rows -= 1;
+                    taller = 0;
+                }
+                match rows {
+                    1 => self.tile::<1, false>(i, t, g),
+                    2 => self.tile::<2, false>(i, t, g),
+                    3 => self.tile::<3, false>(i, t, g),
+                    4 => self.tile::<4, false>(i, t, g),
+                    5 => self.tile::<5, false>(i, t, g),
+                    6 => self.tile::<6, false>(i, t, g),
+                    7 if V::MR > 6 => self.tile::<7, false>(i, t, g),
+                    8 if V::MR > 6 => self.tile::<8, false>(i, t, g),
+                    9 if V::MR > 6 => self.tile::<9, false>(i, t, g),
+                    10 if V::MR > 6 => self.tile::<10, false>(i, t, g),
+                    11 if V::MR > 6 => self.tile::<11, false>(i, t, g),
+                    _ if V::MR > 6 => self.tile::<12, false>(i, t, g),
+                    _ => self.tile::<6, false>(i, t, g),
+                }
+                i += rows;
+                t += 1;
+            }
+        }
+    }
+}
+
+/// How `m` rows are cut into tiles: as few as possible, so many of the first height and then the rest of one less. A tile
+/// of one or two rows runs at a fraction of the speed.
+#[inline(always)]
+pub(super) fn heights<V: Vector>(m: usize) -> (usize, usize) {
+    if m <= V::MR {
+        return (m, 1);
+    }
+    let tiles = m.div_ceil(V::MR);
+    match m % tiles {
+        0 => (m / tiles, tiles),
+        taller => (m / tiles + 1, taller),
+    }
+}
+
+/// Steps of the inner dimension before the end of a tile at which the lines of the result are asked for.
+const AHEAD: usize = 32;
+
+/// Tiles of at least this many rows, and of at most three less than the most, can copy what they read of `b`.
+const COPIES: usize = 5;
+
+impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
+    pub(super) fn new(g: &'a Gemm<V::Elem>, j: usize, last: usize, to: *mut V::Elem) -> Self {
+        Strip {
+            g,
+            j,
+            last,
+            to,
+            a_tile: 0,
+        }
+    }
+
+    /// With `a` copied tile by tile.
+    pub(super) fn with_tiles(mut self, a_tile: usize) -> Self {
+        self.a_tile = a_tile;
+        self
+    }
+
+    /// Whether the first of the tiles that `m` rows are cut into copies `b`.
+    #[inline(always)]
+    pub(super) fn copies(m: usize) -> bool {
+        m > V::MR && m.div_ceil(m.div_ceil(V::MR)) >= COPIES.max(V::MR - 3)
+    }
+
+    /// Rows `i..i + M` of the strip, the `t`-th tile.
+    ///
+    /// # Safety
+    /// As [`Scalar::gemm`]; the rows are within the result. With `COPY`, as `run`.
+    #[inline(always)]
+    unsafe fn tile<const M: usize, const COPY: bool>(&self, i: usize, t: usize, g: &Gemm<V::Elem>) {
+        // SAFETY: rows, columns and k are within the sizes, so the caller promises that the elements are valid.
+        unsafe {
+            let zero = V::splat(V::Elem::ZERO);
+            let mut acc = [[zero; N]; M];
+            // Rows in groups of three, each group with a pointer, so that few registers reach all.
+            let step = g.a_row;
+            let first = if self.a_tile == 0 {
+                i * step
+            } else {
+                t * self.a_tile
+            };
+            let mut a = [g.a.wrapping_add(first); 4];
+            for q in 1..M.div_ceil(3) {
+                a[q] = a[q - 1].wrapping_add(3 * step);
+            }
+            let mut b = g.b.wrapping_add(self.j);
+            let mut to = self.to;
+            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes.
+            let ahead = if g.k >= 64 { AHEAD } else { 0 };
+            for part in [g.k - ahead, ahead] {
+                if part == AHEAD && N == NV && !TAIL {
+                    for r in 0..M {
+                        for v in 0..N {
+                            V::prefetch(
+                                g.c.wrapping_add((i + r) * g.c_row + self.j + v * V::LANES),
+                            );
+                        }
+                    }
+                }
+                for _ in 0..part {
+                    let mut bv = [zero; N];
+                    for v in 0..N {
+                        let from = b.wrapping_add(v * V::LANES);
+                        bv[v] = self.load(from, v);
+                        if COPY {
+                            bv[v].store(to.add(v * V::LANES));
+                        }
+                    }
+                    if COPY {
+                        to = to.add(NV * V::LANES);
+                    }
+                    for r in 0..M {
+                        let x = V::splat(*a[r / 3].wrapping_add(r % 3 * step));
+                        for v in 0..N {
+                            acc[r][v] = x.mul_add(bv[v], acc[r][v]);
+                        }
+                    }
+                    for q in 0..M.div_ceil(3) {
+                        a[q] = a[q].wrapping_add(g.a_col);
+                    }
+                    b = b.wrapping_add(g.b_row);
+                }
+            }
+            // One branch for all elements each, so that the usual product has none for every element.
+            if g.alpha != V::Elem::ONE {
+                let alpha = V::splat(g.alpha);
+                for r in 0..M {
+                    for v in 0..N {
+                        acc[r][v] = alpha.mul(acc[r][v]);
+                    }
+                }
+            }
+            let step = g.c_row;
+            let mut c = [g.c.wrapping_add(i * step + self.j); 4];
+            for q in 1..M.div_ceil(3) {
+                c[q] = c[q - 1].wrapping_add(3 * step);
+            }
+            let at = |r: usize, v: usize| c[r / 3].wrapping_add(r % 3 * step + v * V::LANES);
+            if g.beta != V::Elem::ZERO {
+                let beta = V::splat(g.beta);
+                for r in 0..M {
+                    for v in 0..N {
+                        acc[r][v] = beta.mul_add(self.load(at(r, v), v), acc[r][v]);
+                    }
+                }
+            }
+            if !g.bias.is_null() {
+                for r in 0..M {
+                    for v in 0..N {
+                        let bias = if g.bias_by_row {
+                            V::splat(*g.bias.add(i + r))
+                        } else {
+                            self.load(g.bias.add(self.j + v * V::LANES), v)
+                        };
+                        acc[r][v] = acc[r][v].add(bias);
+                    }
+                }
+            }
+            let part = TAIL && self.last < V::LANES;
+            for r in 0..M {
+                for v in 0..N - usize::from(TAIL) {
+                    acc[r][v].store(at(r, v));
+                }
+                if TAIL && part {
+                    acc[r][N - 1].store_part(at(r, N - 1), self.last);
+                } else if TAIL {
+                    acc[r][N - 1].store(at(r, N - 1));
+                }
+            }
+        }
+    }
+
+    /// A vector of the strip, `v` from the left.
+    ///
+    /// # Safety
+    /// The elements are valid for reads: `last` of them in the last vector of a tail.
+    #[inline(always)]
+    unsafe fn load(&self, from: *const V::Elem, v: usize) -> V {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if TAIL && v == N - 1 {
+                V::load_part(from, self.last)
+            } else {
+                V::load(from)
+            }
+        }
+    }
+}
