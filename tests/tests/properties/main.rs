@@ -1,5 +1,7 @@
 //! The properties of docs/architecture.md ("Invariants") that can share a process, each through the library's own interface.
 //!
+//! With them, trainings that must get somewhere (`end_to_end`).
+//!
 //! Elsewhere: what must not compile (`compile_fail`), no allocation in a step (`no_allocation`), the same bits for every number of threads
 //! (`threads`). They share a process because every test program compiles the engine's generic code anew.
 
@@ -12,6 +14,8 @@
 mod bad_input;
 mod common;
 mod contributions;
+mod end_to_end;
+mod error_location;
 mod gradients;
 mod models;
 mod one_network;

@@ -1,11 +1,5 @@
 //! Small trainings that must get somewhere, and one that is interrupted.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "also in the helpers of tests"
-)]
-
 use std::path::Path;
 
 use tiegrad::autodiff::RngState;
