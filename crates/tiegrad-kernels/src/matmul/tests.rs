@@ -198,9 +198,7 @@ impl Leveled for f64 {
 
 /// Every level that this machine has, whatever level is in use.
 fn levels() -> impl Iterator<Item = Level> {
-    [Level::Portable, Level::Avx2, Level::Avx512]
-        .into_iter()
-        .filter(|&l| l <= crate::simd::best())
+    crate::simd::best().and_below()
 }
 
 /// An operand of at most `rows` x `cols`, stored transposed or not, with a gap between what is contiguous.
