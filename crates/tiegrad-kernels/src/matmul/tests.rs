@@ -86,7 +86,7 @@ fn check<N: Number>(case: Case, seed: u64) {
             [s.batch[1] * l, l]
         }
     };
-    let guard = 9;
+    let guard = 17;
     let ad: Vec<N> = numbers.vec(al * count + 1);
     let bd: Vec<N> = numbers.vec(if case.share { bl } else { bl * count } + 1);
     let bias: Vec<N> = numbers.vec(s.n);
