@@ -41,6 +41,10 @@ bench-tree:
 build-time:
     benches/build-time.sh
 
+# Kernels compiled for aarch64 and run under qemu, on the NEON path. The first lines of the script say what it needs.
+test-neon *ARGS:
+    tests/neon.sh {{ARGS}}
+
 # Kernels, arena and tape memory under AddressSanitizer. The kernels' matmul tests run every path that the machine has.
 asan:
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --target x86_64-unknown-linux-gnu -p tiegrad-kernels -p tiegrad-arena -p tiegrad-autodiff -p tiegrad-check --lib --tests

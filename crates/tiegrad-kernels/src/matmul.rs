@@ -11,6 +11,8 @@ mod avx512;
 mod blocks;
 mod gemm;
 mod lines;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod tile;
 mod vector;

@@ -15,15 +15,31 @@ pub(crate) enum Level {
     /// AVX-512 F, BW, DQ and VL, with AVX2 and FMA (x86-64-v4 without the rest).
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     Avx512 = 3,
+    /// NEON.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    Neon = 4,
 }
 
 impl Level {
-    /// Bytes of a vector.
+    /// Those of this architecture; each contains those before it.
+    #[cfg(target_arch = "x86_64")]
+    const ALL: &[Level] = &[Level::Portable, Level::Avx2, Level::Avx512];
+    #[cfg(target_arch = "aarch64")]
+    const ALL: &[Level] = &[Level::Portable, Level::Neon];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    const ALL: &[Level] = &[Level::Portable];
+
+    /// Those that a machine has whose best is this one.
+    pub(crate) fn and_below(self) -> impl Iterator<Item = Level> {
+        Level::ALL.iter().copied().filter(move |&l| l <= self)
+    }
+
+    /// Bytes of a vector of matrix products.
     pub(crate) fn bytes(self) -> usize {
         match self {
-            Level::Portable => 16,
-            Level::Avx2 => 32,
             Level::Avx512 => 64,
+            Level::Avx2 => 32,
+            _ => 16,
         }
     }
 }
@@ -37,11 +53,14 @@ pub(crate) fn level() -> Level {
         1 => Level::Portable,
         2 => Level::Avx2,
         3 => Level::Avx512,
+        #[cfg(target_arch = "aarch64")]
+        4 => Level::Neon,
         _ => detect(),
     }
 }
 
 /// [`level`] as its number, which kernels compare: two instructions, where the names would take twice as many.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[inline(always)]
 pub(crate) fn level_number() -> u8 {
     match LEVEL.load(Ordering::Relaxed) {
@@ -77,9 +96,10 @@ fn forced(name: &str, best: Level) -> Result<Level, &'static str> {
         "portable" => Level::Portable,
         "avx2" => Level::Avx2,
         "avx512" => Level::Avx512,
-        _ => return Err("is none of portable, avx2, avx512"),
+        "neon" => Level::Neon,
+        _ => return Err("is none of portable, avx2, avx512, neon"),
     };
-    if level <= best {
+    if best.and_below().any(|l| l == level) {
         Ok(level)
     } else {
         Err("is not what this processor has")
@@ -103,20 +123,21 @@ fn name_of(level: Level) -> &'static str {
         Level::Portable => "portable",
         Level::Avx2 => "avx2",
         Level::Avx512 => "avx512",
+        Level::Neon => "neon",
     }
 }
 
-/// The name of the instruction set that kernels use on this machine: `portable`, `avx2` or `avx512`. The environment
-/// variable `TIEGRAD_SIMD` forces a lesser one than the best.
+/// The name of the instruction set that kernels use on this machine: `portable`, `avx2`, `avx512` or `neon`. The
+/// environment variable `TIEGRAD_SIMD` forces a lesser one than the best.
 ///
 /// ```
-/// assert!(["portable", "avx2", "avx512"].contains(&tiegrad_kernels::instruction_set()));
+/// assert!(["portable", "avx2", "avx512", "neon"].contains(&tiegrad_kernels::instruction_set()));
 /// ```
 pub fn instruction_set() -> &'static str {
     name_of(level())
 }
 
-/// The best level of this machine. Each level contains those below it.
+/// The best level of this machine.
 pub(crate) fn best() -> Level {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -128,6 +149,11 @@ pub(crate) fn best() -> Level {
             return Level::Avx512;
         }
         return Level::Avx2;
+    }
+    // True of every aarch64 that has an operating system, so that nothing is asked at run time.
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("neon") {
+        return Level::Neon;
     }
     Level::Portable
 }
@@ -222,9 +248,20 @@ mod tests {
 
     #[test]
     fn what_is_not_there_cannot_be_forced() {
-        assert_eq!(forced("avx2", Level::Avx512), Ok(Level::Avx2));
-        assert_eq!(forced("portable", Level::Portable), Ok(Level::Portable));
-        assert!(forced("avx512", Level::Avx2).is_err());
-        assert!(forced("AVX2", Level::Avx512).is_err());
+        for &best in Level::ALL {
+            for &level in Level::ALL {
+                let there = forced(name_of(level), best) == Ok(level);
+                assert_eq!(there, level <= best, "{level:?} of {best:?}");
+            }
+            assert!(forced(&name_of(best).to_uppercase(), best).is_err());
+        }
+        let of_another_architecture = if cfg!(target_arch = "aarch64") {
+            ["avx2", "avx512"]
+        } else {
+            ["neon", "sse"]
+        };
+        for name in of_another_architecture {
+            assert!(forced(name, best()).is_err(), "{name}");
+        }
     }
 }

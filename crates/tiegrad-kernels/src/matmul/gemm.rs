@@ -31,6 +31,9 @@ pub(crate) mod vector {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
             Level::Avx2 => unsafe { gemm::<std::arch::x86_64::__m256>(g) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
+            Level::Neon => unsafe { gemm::<std::arch::aarch64::float32x4_t>(g) },
             // SAFETY: promised by the caller.
             _ => unsafe { gemm::<Portable<f32, 4>>(g) },
         }
@@ -54,6 +57,9 @@ pub(crate) mod vector {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
             Level::Avx2 => unsafe { gemm::<std::arch::x86_64::__m256d>(g) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
+            Level::Neon => unsafe { gemm::<std::arch::aarch64::float64x2_t>(g) },
             // SAFETY: promised by the caller.
             _ => unsafe { gemm::<Portable<f64, 2>>(g) },
         }

@@ -1,7 +1,8 @@
+mod paths;
+
 use super::*;
 use crate::reference;
-use crate::scalar::{DType, Dual};
-use crate::simd::Level;
+use crate::scalar::Dual;
 use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
 use proptest::prelude::*;
 
@@ -47,6 +48,10 @@ struct Case {
     beta: f64,
     bias: bool,
     share: bool,
+    /// Elements between the matrices of a batch.
+    gap: usize,
+    /// Whether the first of the batch's dimensions is the inner one in memory.
+    swap: bool,
 }
 
 fn case(m: usize, n: usize, k: usize) -> Case {
@@ -60,6 +65,8 @@ fn case(m: usize, n: usize, k: usize) -> Case {
         beta: 0.0,
         bias: false,
         share: false,
+        gap: 0,
+        swap: false,
     }
 }
 
@@ -71,8 +78,15 @@ fn check<N: Number>(case: Case, seed: u64) {
     let (ar, ac, al) = a.strides(s.m, s.k);
     let (br, bc, bl) = b.strides(s.k, s.n);
     let (cr, cc, cl) = c.strides(s.m, s.n);
-    let of = |l: usize| [s.batch[1] * l, l];
-    let guard = 9;
+    let [al, bl, cl] = [al, bl, cl].map(|l| l + case.gap);
+    let of = |l: usize| {
+        if case.swap {
+            [l, s.batch[0] * l]
+        } else {
+            [s.batch[1] * l, l]
+        }
+    };
+    let guard = 17;
     let ad: Vec<N> = numbers.vec(al * count + 1);
     let bd: Vec<N> = numbers.vec(if case.share { bl } else { bl * count } + 1);
     let bias: Vec<N> = numbers.vec(s.n);
@@ -142,10 +156,10 @@ fn cases(size: usize) -> impl Strategy<Value = Case> {
         prop_oneof![3 => Just([1, 1]), 1 => [0..4_usize, 1..4_usize]],
         [layout(), layout(), layout()],
         [factor(), factor()],
-        any::<[bool; 2]>(),
+        (any::<[bool; 3]>(), prop_oneof![Just(0), 0..5_usize]),
     )
         .prop_map(
-            |([m, n, k], batch, [a, b, c], [alpha, beta], [bias, share])| Case {
+            |([m, n, k], batch, [a, b, c], [alpha, beta], ([bias, share, swap], gap))| Case {
                 s: MatmulShape { batch, m, n, k },
                 a,
                 b,
@@ -154,6 +168,8 @@ fn cases(size: usize) -> impl Strategy<Value = Case> {
                 beta,
                 bias,
                 share,
+                gap,
+                swap,
             },
         )
 }
@@ -172,184 +188,6 @@ proptest! {
     fn large_ones_agree_too(case in cases(300), seed in any::<u64>()) {
         check::<f32>(case, seed);
         check::<f64>(case, seed);
-    }
-}
-
-/// A float whose kernel can be run at any level that the machine has.
-trait Leveled: Number {
-    /// # Safety
-    /// As [`Scalar::gemm`]; the machine has the level.
-    unsafe fn gemm_at(level: Level, g: &Gemm<Self>);
-}
-
-impl Leveled for f32 {
-    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
-        // SAFETY: promised by the caller.
-        unsafe { gemm_vector::f32(level, g) };
-    }
-}
-
-impl Leveled for f64 {
-    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
-        // SAFETY: promised by the caller.
-        unsafe { gemm_vector::f64(level, g) };
-    }
-}
-
-/// Every level that this machine has, whatever level is in use.
-fn levels() -> impl Iterator<Item = Level> {
-    [Level::Portable, Level::Avx2, Level::Avx512]
-        .into_iter()
-        .filter(|&l| l <= crate::simd::best())
-}
-
-/// An operand of at most `rows` x `cols`, stored transposed or not, with a gap between what is contiguous.
-struct Operand<N> {
-    data: Vec<N>,
-    strides: [usize; 2],
-}
-
-impl<N: Number> Operand<N> {
-    fn new(numbers: &mut Numbers, rows: usize, cols: usize, layout: Layout) -> Self {
-        let (row, col, len) = layout.strides(rows, cols);
-        Operand {
-            data: numbers.vec(len + 1),
-            strides: [row, col],
-        }
-    }
-
-    fn at(&self, i: usize, j: usize) -> f64 {
-        self.data[i * self.strides[0] + j * self.strides[1]].to_f64()
-    }
-}
-
-/// The products of the first m rows of one `a`, for each m asked for, on every level, against sums in f64: within the
-/// bound for a sum of k terms in any order, and nothing but the result is written.
-fn prefixes<N: Leveled>(
-    ms: impl Iterator<Item = usize> + Clone,
-    n: usize,
-    k: usize,
-    [la, lb]: [Layout; 2],
-    [alpha, beta]: [f64; 2],
-) {
-    const GUARD: usize = 17;
-    let most = ms.clone().max().unwrap_or(0);
-    let mut numbers = Numbers::new((n * 41 + k) as u64);
-    let a = Operand::<N>::new(&mut numbers, most, k, la);
-    let b = Operand::<N>::new(&mut numbers, k, n, lb);
-    let old: Vec<N> = numbers.vec(most * n);
-    let (mut sums, mut sizes) = (vec![0.0; most * n], vec![0.0; most * n]);
-    for i in 0..most {
-        for p in 0..k {
-            let x = a.at(i, p);
-            for j in 0..n {
-                let term = x * b.at(p, j);
-                sums[i * n + j] += term;
-                sizes[i * n + j] += term.abs();
-            }
-        }
-    }
-    // In units of the last place of one: k additions, and the roundings of alpha, beta and the result; f64 is compared
-    // with a sum that has roundings of its own.
-    let unit = if N::DTYPE == DType::F32 {
-        f64::from(f32::EPSILON)
-    } else {
-        2.0 * f64::EPSILON
-    };
-    let row = n + 3;
-    let nan = N::from_f64(f64::NAN);
-    let mut c = vec![nan; 2 * GUARD + most * row];
-    for level in levels() {
-        for m in ms.clone() {
-            c.fill(nan);
-            if beta != 0.0 {
-                for i in 0..m {
-                    c[GUARD + i * row..][..n].copy_from_slice(&old[i * n..][..n]);
-                }
-            }
-            let mut g = Gemm::new(m, n, k);
-            (g.alpha, g.beta) = (N::from_f64(alpha), N::from_f64(beta));
-            (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
-            (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
-            (g.c, g.c_row, g.c_col) = (c[GUARD..].as_mut_ptr(), row, 1);
-            g.orient();
-            // SAFETY: the vectors hold matrices of these sizes and strides.
-            unsafe { N::gemm_at(level, &g) };
-            let mut wrong = None;
-            for i in 0..m {
-                for j in 0..n {
-                    let y = &mut c[GUARD + i * row + j];
-                    let (sum, size) = (alpha * sums[i * n + j], alpha.abs() * sizes[i * n + j]);
-                    let before = beta * old[i * n + j].to_f64();
-                    let bound = unit * ((k + 2) as f64 * size + 2.0 * before.abs());
-                    let error = (y.to_f64() - sum - before).abs();
-                    if error > bound || error.is_nan() {
-                        wrong = Some((i, j, y.to_f64(), sum + before));
-                    }
-                    *y = nan;
-                }
-            }
-            assert!(
-                wrong.is_none(),
-                "{level:?} ({m},{k},{n}) {la:?} {lb:?}: {wrong:?}"
-            );
-            assert!(
-                c.iter().all(|x| x.is_nan()),
-                "{level:?} ({m},{k},{n}) {la:?} {lb:?} writes outside of the result"
-            );
-        }
-    }
-}
-
-#[test]
-fn every_small_size_on_every_path() {
-    for n in 0..=40 {
-        for k in 0..=40 {
-            prefixes::<f32>(0..=40, n, k, [PLAIN, PLAIN], [1.0, 0.0]);
-            prefixes::<f64>(0..=40, n, k, [PLAIN, PLAIN], [1.0, 0.0]);
-        }
-    }
-}
-
-#[test]
-fn small_sizes_of_other_layouts_on_every_path() {
-    let gap = Layout {
-        row_gap: 3,
-        ..PLAIN
-    };
-    let step = Layout { step: 2, ..PLAIN };
-    for n in (0..=40).step_by(3) {
-        for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
-            for layouts in [[PLAIN, T], [T, PLAIN], [T, T], [gap, step], [step, gap]] {
-                for factors in [[1.0, 0.0], [-0.5, 1.0], [2.0, 0.25]] {
-                    prefixes::<f32>((0..=40).step_by(4), n, k, layouts, factors);
-                    prefixes::<f64>((0..=40).step_by(4), n, k, layouts, factors);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn sampled_large_sizes_on_every_path() {
-    let shapes = [
-        // Several blocks of rows, of columns and of the inner dimension; tails of each.
-        ([49, 64, 250], 150, 300),
-        ([96, 97, 131], 97, 520),
-        ([130, 128, 133], 260, 512),
-        ([121, 145, 77], 1100, 70),
-        // One row, few rows, few columns.
-        ([1, 2, 3], 1500, 600),
-        ([32, 128, 47], 10, 130),
-        ([200, 64, 12], 1, 90),
-        // Rows whole pages apart.
-        ([100, 13, 25], 300, 1024),
-    ];
-    for (ms, n, k) in shapes {
-        for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
-            prefixes::<f32>(ms.into_iter(), n, k, layouts, [1.0, 0.0]);
-            prefixes::<f64>(ms.into_iter(), n, k, layouts, [-0.5, 2.0]);
-        }
     }
 }
 
@@ -432,19 +270,56 @@ fn the_thread_count_changes_no_bit() {
     }
 }
 
+/// The heads of an attention, each a few columns of rows that all share: scores q @ k^T, and scores @ v.
 #[test]
-fn nan_and_infinity_propagate() {
-    for k in [1, 5, 40] {
-        let mut a = vec![0.0_f32; 3 * k];
-        let b = vec![0.0_f32; k * 20];
-        a[k] = f32::NAN;
-        a[2 * k] = f32::INFINITY;
-        let c = product(case(3, 20, k), &a, &b);
-        assert!(c[..20].iter().all(|&x| x == 0.0));
-        assert!(
-            c[20..].iter().all(|x| x.is_nan()),
-            "0 * NaN and 0 * inf are NaN"
-        );
+fn batches_side_by_side_in_a_row_agree() {
+    for (heads, rows, width) in [(3, 21, 5), (2, 40, 16), (12, 64, 32)] {
+        let mut numbers = Numbers::new(7);
+        let pitch = heads * width;
+        let qkv: Vec<f32> = numbers.vec(3 * rows * pitch);
+        let part = |i: usize| Mat {
+            data: &qkv[i * rows * pitch..],
+            row: pitch,
+            col: 1,
+            batch: [0, width],
+        };
+        let of_heads = |shape| MatmulShape {
+            batch: [1, heads],
+            ..shape
+        };
+        let both = |f: Matmul<f32>| {
+            let mut scores = vec![f32::NAN; heads * rows * rows];
+            let of_scores = [0, rows * rows];
+            let c = MatMut {
+                data: &mut scores,
+                row: rows,
+                col: 1,
+                batch: of_scores,
+            };
+            let shape = of_heads(MatmulShape::new(rows, rows, width));
+            f(shape, 0.5, part(0), part(1).t(), 0.0, None, c);
+            let mut out = vec![f32::NAN; rows * pitch];
+            let a = Mat {
+                data: &scores,
+                row: rows,
+                col: 1,
+                batch: of_scores,
+            };
+            let c = MatMut {
+                data: &mut out,
+                row: pitch,
+                col: 1,
+                batch: [0, width],
+            };
+            let shape = of_heads(MatmulShape::new(rows, width, rows));
+            f(shape, 1.0, a, part(2), 0.0, None, c);
+            out
+        };
+        let expected = both(reference::matmul);
+        let actual = same_for_all_threads(|| both(matmul));
+        // Entries of the scores are at most width / 2, and so are off by as many roundoffs times their number of terms.
+        let bound = (width * rows * (width + rows)) as f64;
+        assert_close(&actual, &expected, bound);
     }
 }
 

@@ -1,0 +1,315 @@
+//! The kernels of every instruction set that the machine has, whichever is in use.
+
+use super::{Layout, PLAIN, T, factor, layout};
+use crate::matmul::{Gemm, gemm_vector};
+use crate::scalar::DType;
+use crate::simd::Level;
+use crate::testing::{Number, Numbers};
+use proptest::prelude::*;
+
+/// A float whose kernel can be run at any level that the machine has.
+trait Leveled: Number {
+    /// # Safety
+    /// As [`Scalar::gemm`]; the machine has the level.
+    unsafe fn gemm_at(level: Level, g: &Gemm<Self>);
+}
+
+impl Leveled for f32 {
+    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::f32(level, g) };
+    }
+}
+
+impl Leveled for f64 {
+    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::f64(level, g) };
+    }
+}
+
+/// Every level that this machine has, whatever level is in use.
+fn levels() -> impl Iterator<Item = Level> {
+    crate::simd::best().and_below()
+}
+
+/// How a product is asked for: layouts, elements before the first of each matrix (so how it is aligned), factors, a bias.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    a: Layout,
+    b: Layout,
+    c: Layout,
+    start: [usize; 3],
+    alpha: f64,
+    beta: f64,
+    bias: bool,
+}
+
+const FORM: Form = Form {
+    a: PLAIN,
+    b: PLAIN,
+    c: Layout {
+        row_gap: 3,
+        ..PLAIN
+    },
+    start: [0, 0, 17],
+    alpha: 1.0,
+    beta: 0.0,
+    bias: false,
+};
+
+/// An operand of at most `rows` x `cols`. What lies before, between and after its elements is NaN.
+struct Operand<N> {
+    data: Vec<N>,
+    start: usize,
+    strides: [usize; 2],
+}
+
+impl<N: Number> Operand<N> {
+    fn new(numbers: &mut Numbers, rows: usize, cols: usize, layout: Layout, start: usize) -> Self {
+        let (row, col, len) = layout.strides(rows, cols);
+        let mut data = vec![N::from_f64(f64::NAN); start + len + 1];
+        for i in 0..rows {
+            for j in 0..cols {
+                data[start + i * row + j * col] = N::make(numbers.one(), 0.0);
+            }
+        }
+        Operand {
+            data,
+            start,
+            strides: [row, col],
+        }
+    }
+
+    fn at(&self, i: usize, j: usize) -> f64 {
+        self.data[self.start + i * self.strides[0] + j * self.strides[1]].to_f64()
+    }
+}
+
+/// The products of the first m rows of one `a`, for each m asked for, on every level, against sums in f64: within the
+/// bound for a sum of k terms in any order, and nothing but the result is written.
+fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: usize, form: Form) {
+    let Form { alpha, beta, .. } = form;
+    let most = ms.clone().max().unwrap_or(0);
+    let mut numbers = Numbers::new((n * 41 + k) as u64);
+    let a = Operand::<N>::new(&mut numbers, most, k, form.a, form.start[0]);
+    let b = Operand::<N>::new(&mut numbers, k, n, form.b, form.start[1]);
+    let old: Vec<N> = numbers.vec(most * n);
+    let bias: Vec<N> = numbers.vec(n);
+    let (mut sums, mut sizes) = (vec![0.0; most * n], vec![0.0; most * n]);
+    for i in 0..most {
+        for p in 0..k {
+            let x = a.at(i, p);
+            for j in 0..n {
+                let term = x * b.at(p, j);
+                sums[i * n + j] += term;
+                sizes[i * n + j] += term.abs();
+            }
+        }
+    }
+    // In units of the last place of one: k additions, and the roundings of alpha, beta, the bias and the result; f64 is
+    // compared with a sum that has roundings of its own.
+    let unit = if N::DTYPE == DType::F32 {
+        f64::from(f32::EPSILON)
+    } else {
+        2.0 * f64::EPSILON
+    };
+    let (row, col, len) = form.c.strides(most, n);
+    let start = form.start[2];
+    let nan = N::from_f64(f64::NAN);
+    let mut c = vec![nan; start + len + 17];
+    for level in levels() {
+        for m in ms.clone() {
+            c.fill(nan);
+            if beta != 0.0 {
+                for i in 0..m {
+                    for j in 0..n {
+                        c[start + i * row + j * col] = old[i * n + j];
+                    }
+                }
+            }
+            let mut g = Gemm::new(m, n, k);
+            (g.alpha, g.beta) = (N::from_f64(alpha), N::from_f64(beta));
+            (g.a, g.a_row, g.a_col) = (a.data[a.start..].as_ptr(), a.strides[0], a.strides[1]);
+            (g.b, g.b_row, g.b_col) = (b.data[b.start..].as_ptr(), b.strides[0], b.strides[1]);
+            (g.c, g.c_row, g.c_col) = (c[start..].as_mut_ptr(), row, col);
+            if form.bias {
+                g.bias = bias.as_ptr();
+            }
+            g.orient();
+            // SAFETY: the vectors hold matrices of these sizes and strides.
+            unsafe { N::gemm_at(level, &g) };
+            let mut wrong = None;
+            for i in 0..m {
+                for j in 0..n {
+                    let y = &mut c[start + i * row + j * col];
+                    let (sum, size) = (alpha * sums[i * n + j], alpha.abs() * sizes[i * n + j]);
+                    let before = beta * old[i * n + j].to_f64();
+                    let bias = if form.bias { bias[j].to_f64() } else { 0.0 };
+                    let exact = sum + before + bias;
+                    let bound =
+                        unit * ((k + 3) as f64 * size + 3.0 * before.abs() + 2.0 * bias.abs());
+                    let error = (y.to_f64() - exact).abs();
+                    if error > bound || error.is_nan() {
+                        wrong = Some((i, j, y.to_f64(), exact));
+                    }
+                    *y = nan;
+                }
+            }
+            assert!(
+                wrong.is_none(),
+                "{level:?} ({m},{k},{n}) {form:?}: {wrong:?}"
+            );
+            assert!(
+                c.iter().all(|x| x.is_nan()),
+                "{level:?} ({m},{k},{n}) {form:?} writes outside of the result"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_small_size_on_every_path() {
+    for n in 0..=40 {
+        for k in 0..=40 {
+            prefixes::<f32>(0..=40, n, k, FORM);
+            prefixes::<f64>(0..=40, n, k, FORM);
+        }
+    }
+}
+
+#[test]
+fn small_sizes_of_other_layouts_on_every_path() {
+    let gap = Layout {
+        row_gap: 3,
+        ..PLAIN
+    };
+    let step = Layout { step: 2, ..PLAIN };
+    for n in (0..=40).step_by(3) {
+        for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
+            for [a, b] in [[PLAIN, T], [T, PLAIN], [T, T], [gap, step], [step, gap]] {
+                for (alpha, beta) in [(1.0, 0.0), (-0.5, 1.0), (2.0, 0.25)] {
+                    let form = Form {
+                        a,
+                        b,
+                        alpha,
+                        beta,
+                        ..FORM
+                    };
+                    prefixes::<f32>((0..=40).step_by(4), n, k, form);
+                    prefixes::<f64>((0..=40).step_by(4), n, k, form);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn sampled_layouts_alignments_and_factors_on_every_path(
+        [m, n, k] in { let size = prop_oneof![1 => 0..4_usize, 3 => 0..40_usize, 1 => 0..130_usize]; [size.clone(), size.clone(), size] },
+        [a, b, c] in [layout(), layout(), layout()],
+        start in [0..17_usize, 0..17_usize, 1..17_usize],
+        [alpha, beta] in [factor(), factor()],
+        bias in any::<bool>(),
+    ) {
+        let form = Form { a, b, c, start, alpha, beta, bias };
+        prefixes::<f32>(std::iter::once(m), n, k, form);
+        prefixes::<f64>(std::iter::once(m), n, k, form);
+    }
+}
+
+#[test]
+fn sampled_large_sizes_on_every_path() {
+    let shapes = [
+        // Several blocks of rows, of columns and of the inner dimension; tails of each.
+        ([49, 64, 250], 150, 300),
+        ([96, 97, 131], 97, 520),
+        ([130, 128, 133], 260, 512),
+        ([121, 145, 77], 1100, 70),
+        // One row, few rows, few columns.
+        ([1, 2, 3], 1500, 600),
+        ([32, 128, 47], 10, 130),
+        ([200, 64, 12], 1, 90),
+        // Rows whole pages apart.
+        ([100, 13, 25], 300, 1024),
+    ];
+    for (ms, n, k) in shapes {
+        for [a, b] in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+            let form = Form { a, b, ..FORM };
+            prefixes::<f32>(ms.into_iter(), n, k, form);
+            let (alpha, beta) = (-0.5, 2.0);
+            prefixes::<f64>(
+                ms.into_iter(),
+                n,
+                k,
+                Form {
+                    alpha,
+                    beta,
+                    ..form
+                },
+            );
+        }
+    }
+}
+
+/// NaN and infinity in one element of an operand reach the row or column that the triple loop takes them to, times zero
+/// too, and no other.
+#[test]
+fn nan_and_infinity_propagate_on_every_path() {
+    fn reach<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2], bad: f64) {
+        let (ar, ac, al) = la.strides(m, k);
+        let (br, bc, bl) = lb.strides(k, n);
+        for level in levels() {
+            // In the last row of `a` or column of `b`, next to what is not there, and in the middle.
+            for (in_a, line, p) in [
+                (true, m - 1, k - 1),
+                (true, m / 2, k / 2),
+                (false, n - 1, k - 1),
+                (false, n / 2, 0),
+            ] {
+                let (mut a, mut b) = (vec![N::ZERO; al], vec![N::ZERO; bl]);
+                if in_a {
+                    a[line * ar + p * ac] = N::from_f64(bad);
+                } else {
+                    b[p * br + line * bc] = N::from_f64(bad);
+                }
+                let mut c = vec![N::ONE; m * n];
+                let mut g = Gemm::new(m, n, k);
+                (g.a, g.a_row, g.a_col) = (a.as_ptr(), ar, ac);
+                (g.b, g.b_row, g.b_col) = (b.as_ptr(), br, bc);
+                (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+                g.orient();
+                // SAFETY: the vectors hold matrices of these sizes and strides.
+                unsafe { N::gemm_at(level, &g) };
+                for i in 0..m {
+                    for j in 0..n {
+                        let y = c[i * n + j].to_f64();
+                        let hit = line == if in_a { i } else { j };
+                        assert!(
+                            if hit { y.is_nan() } else { y == 0.0 },
+                            "{level:?} ({m},{k},{n}) {la:?} {lb:?} {bad} in {in_a} {line} {p}: ({i},{j}) is {y}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    for (m, n, k) in [
+        (1, 1, 1),
+        (1, 70, 20),
+        (2, 33, 9),
+        (3, 5, 40),
+        (13, 21, 17),
+        (40, 9, 33),
+        (70, 50, 600),
+    ] {
+        for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+            for bad in [f64::NAN, f64::INFINITY] {
+                reach::<f32>(m, n, k, layouts, bad);
+                reach::<f64>(m, n, k, layouts, bad);
+            }
+        }
+    }
+}
