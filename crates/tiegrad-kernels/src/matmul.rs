@@ -9,6 +9,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod blocks;
+mod epilogue;
 mod gemm;
 mod lines;
 mod portable;
@@ -19,6 +20,8 @@ use crate::scalar::Scalar;
 use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
 pub(crate) use blocks::prepare_thread;
+pub(crate) use epilogue::activate;
+pub use epilogue::{Activation, Epilogue};
 pub(crate) use gemm::{gemm_plain, vector as gemm_vector};
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
@@ -137,10 +140,10 @@ impl<'a, T> MatMut<'a, T> {
     /// A row-major matrix of `cols` columns.
     ///
     /// ```
-    /// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+    /// use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
     /// let mut c = [0.0; 2];
     /// let (a, b) = (Mat::new(&[2.0], 1), Mat::new(&[3.0, 4.0], 2));
-    /// matmul(MatmulShape::new(1, 2, 1), 1.0, a, b, 0.0, None, MatMut::new(&mut c, 2));
+    /// matmul(MatmulShape::new(1, 2, 1), 1.0, a, b, 0.0, Epilogue::NONE, MatMut::new(&mut c, 2));
     /// assert_eq!(c, [6.0, 8.0]);
     /// ```
     pub const fn new(data: &'a mut [T], cols: usize) -> Self {
@@ -175,6 +178,8 @@ pub struct Gemm<T> {
     pub(crate) bias: *const T,
     /// Whether the bias has an element per row, instead of one per column.
     pub(crate) bias_by_row: bool,
+    /// Applied after the bias.
+    pub(crate) activation: Activation,
     /// Whether elements are computed as dot products with vectors along the inner dimension. This orders the
     /// sum differently, so it is decided from the whole shape.
     pub(crate) dots: bool,
@@ -188,7 +193,7 @@ unsafe impl<T: Sync> Sync for Gemm<T> {}
 /// Multiply-adds from which a second thread pays.
 const PARALLEL: usize = 1 << 19;
 
-/// `c = alpha * a @ b + beta * c`, plus `bias` (length n) in every row.
+/// `c = f(alpha * a @ b + beta * c + bias)`, with the bias and the function f of the [`Epilogue`].
 ///
 /// With `beta == 0`, `c` is never read. With `k == 0` the product is zero. NaN and infinity propagate as in
 /// the triple loop. Large products are split over threads; the bits do not depend on it.
@@ -197,13 +202,13 @@ const PARALLEL: usize = 1 << 19;
 /// If a slice is too short for its sizes and strides.
 ///
 /// ```
-/// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+/// use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 /// let x = [1.0_f32, 2.0, 3.0, 4.0];          // 2 x 2
 /// let w = [1.0, 0.0, 1.0, 1.0, 2.0, 0.0];    // 3 x 2, used transposed
 /// let mut y = [f32::NAN; 6];
 /// matmul(
 ///     MatmulShape::new(2, 3, 2), 1.0, Mat::new(&x, 2), Mat::new(&w, 2).t(),
-///     0.0, Some(&[0.0, 0.0, 10.0]), MatMut::new(&mut y, 3),
+///     0.0, Epilogue::NONE.bias_per_column(&[0.0, 0.0, 10.0]), MatMut::new(&mut y, 3),
 /// );
 /// assert_eq!(y, [1.0, 3.0, 12.0, 3.0, 7.0, 16.0]);
 /// ```
@@ -213,26 +218,21 @@ pub fn matmul<T: Scalar>(
     a: Mat<'_, T>,
     b: Mat<'_, T>,
     beta: T,
-    bias: Option<&[T]>,
+    epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
     if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
         return;
     }
-    let bias = match bias {
-        Some(bias) => {
-            assert!(bias.len() >= s.n, "the bias is shorter than a row");
-            bias.as_ptr()
-        }
-        None => std::ptr::null(),
-    };
     check(c.data.len(), s, [s.m, s.n], [c.row, c.col], c.batch);
     if s.k != 0 {
         check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
         check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
     }
     let mut g = Gemm::new(s.m, s.n, s.k);
-    (g.alpha, g.beta, g.bias) = (alpha, beta, bias);
+    (g.alpha, g.beta) = (alpha, beta);
+    g.bias = epilogue.bias_ptr(s.m, s.n);
+    (g.bias_by_row, g.activation) = (epilogue.by_row, epilogue.activation);
     (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.row, a.col);
     (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.row, b.col);
     (g.c, g.c_row, g.c_col) = (c.data.as_mut_ptr(), c.row, c.col);
@@ -241,7 +241,12 @@ pub fn matmul<T: Scalar>(
     // SAFETY: `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
         if s.batch != [1, 1] {
-            batched(&g, s, [a.batch, b.batch, c.batch], [c.row, c.col]);
+            let (mut a, mut b) = (a.batch, b.batch);
+            if g.bias_by_row != epilogue.by_row {
+                // `orient` has exchanged the operands.
+                std::mem::swap(&mut a, &mut b);
+            }
+            batched(&g, s, [a, b, c.batch], [c.row, c.col]);
         } else if work < PARALLEL {
             T::gemm(&g);
         } else {
@@ -268,7 +273,7 @@ fn check(len: usize, s: MatmulShape, sizes: [usize; 2], strides: [usize; 2], bat
 }
 
 impl<T: Scalar> Gemm<T> {
-    /// A product of these sizes with alpha 1, beta 0, no bias, and no matrices yet.
+    /// A product of these sizes with alpha 1, beta 0, no epilogue, and no matrices yet.
     #[inline(always)]
     pub(crate) fn new(m: usize, n: usize, k: usize) -> Self {
         Gemm {
@@ -288,6 +293,7 @@ impl<T: Scalar> Gemm<T> {
             c_col: 0,
             bias: std::ptr::null(),
             bias_by_row: false,
+            activation: Activation::None,
             dots: false,
         }
     }
@@ -387,17 +393,13 @@ unsafe fn split<T: Scalar>(g: &Gemm<T>) {
     });
 }
 
-/// All products of a batch; `strides` are those of the batches, `c` those of the result's rows and columns.
+/// All products of a batch; `strides` are those of the batches of operands as `g` has them and of the result, `c` those of the result's rows and columns.
 ///
 /// # Safety
 /// As [`Scalar::gemm`], for every product of the batch.
 #[inline(never)]
 unsafe fn batched<T: Scalar>(g: &Gemm<T>, s: MatmulShape, strides: [[usize; 2]; 3], c: [usize; 2]) {
-    let [mut a, mut b, c_batch] = strides;
-    if g.bias_by_row {
-        // `orient` has exchanged the operands.
-        std::mem::swap(&mut a, &mut b);
-    }
+    let [a, b, c_batch] = strides;
     let [b0, b1] = s.batch;
     let count = b0 * b1;
     let one = |i: usize| {

@@ -1,7 +1,7 @@
 //! The affine map of a linear layer, in one op.
 
 use tiegrad_arena::Shape;
-use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{MAX_RANK, Scalar, Write, reduce};
 
 use crate::error::Problem;
@@ -102,7 +102,10 @@ impl Op for Linear {
         let (x, w) = (cx.arg(0), cx.view(1));
         let s = sizes(cx.arg_shape(0), w.shape);
         let (row, col) = w.matrix();
-        let bias = if self.bias { Some(cx.arg(2)) } else { None };
+        let mut epilogue = Epilogue::NONE;
+        if self.bias {
+            epilogue = epilogue.bias_per_column(cx.arg(2));
+        }
         let x = Mat {
             data: x,
             row: s.k,
@@ -121,7 +124,7 @@ impl Op for Linear {
             col: 1,
             batch: [0, 0],
         };
-        matmul(s, T::ONE, x, wt, T::ZERO, bias, y);
+        matmul(s, T::ONE, x, wt, T::ZERO, epilogue, y);
         Ok(())
     }
 
@@ -166,7 +169,7 @@ impl Op for Linear {
                 dy,
                 w,
                 beta(dst.write),
-                None,
+                Epilogue::NONE,
                 dx,
             );
         });
@@ -196,7 +199,7 @@ impl Op for Linear {
                 col,
                 batch: [0, 0],
             };
-            matmul(shape, T::ONE, dyt, x, beta, None, dw);
+            matmul(shape, T::ONE, dyt, x, beta, Epilogue::NONE, dw);
         });
         if self.bias {
             let (rows, sy) = ([s.m, s.n], [s.n, 1]);

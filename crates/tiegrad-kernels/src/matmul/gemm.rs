@@ -1,11 +1,12 @@
 //! The product of one pair of matrices: the instruction set, and the order of the sum.
 
-use super::Gemm;
 use super::blocks::{packed, worth_packing};
+use super::epilogue::relu;
 use super::lines::Dots;
 use super::portable::Portable;
 use super::tile::Strips;
 use super::vector::{NV, Vector};
+use super::{Activation, Gemm};
 use crate::scalar::Scalar;
 use crate::simd::Level;
 
@@ -82,7 +83,7 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
                 if !g.bias.is_null() {
                     r += *g.bias.add(if g.bias_by_row { i } else { j });
                 }
-                *c = r;
+                *c = g.activation.call(r);
             }
         }
     }
@@ -139,6 +140,10 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
                 part.beta = V::Elem::ONE;
                 part.bias = std::ptr::null();
             }
+            if p + part.k < g.k {
+                // Applied to the sum, which the last block completes.
+                part.activation = Activation::None;
+            }
             // SAFETY: the part is of the product, with k <= KC.
             unsafe {
                 if pack {
@@ -158,7 +163,7 @@ fn columns<V: Vector>(n: usize, depth: usize) -> usize {
     strips.div_ceil(strips.div_ceil(most)) * NV * V::LANES
 }
 
-/// Writes one element from its sum.
+/// Writes one element from its sum; a long activation is left to [`Gemm::activate`].
 ///
 /// # Safety
 /// As [`Scalar::gemm`]; the element is within the result.
@@ -173,6 +178,9 @@ pub(super) unsafe fn finish<T: Scalar>(g: &Gemm<T>, i: usize, j: usize, sum: T) 
         }
         if !g.bias.is_null() {
             y += *g.bias.add(if g.bias_by_row { i } else { j });
+        }
+        if g.activation == Activation::Relu {
+            y = relu(y);
         }
         *c = y;
     }
@@ -193,6 +201,7 @@ unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
             let out = part;
             (part.c, part.c_row, part.c_col) = (block.as_mut_ptr(), COLS, 1);
             (part.alpha, part.beta, part.bias) = (V::Elem::ONE, V::Elem::ZERO, std::ptr::null());
+            part.activation = Activation::None;
             // SAFETY: the block has room for the part; its elements are within the sizes.
             unsafe {
                 gemm::<V>(&part);
@@ -201,6 +210,7 @@ unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
                         finish(&out, r, c, block[r * COLS + c]);
                     }
                 }
+                out.activate(0, part.m, 0, part.n);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Products of one or a few rows.
 
-use super::Gemm;
 use super::gemm::finish;
 use super::vector::{Kernel, Vector};
+use super::{Activation, Gemm};
 use crate::scalar::Scalar;
 
 /// Few rows times a `b` whose columns are contiguous: dot products along the inner dimension.
@@ -24,6 +24,7 @@ impl<V: Vector> Kernel for Dots<'_, V> {
                     dots::<V, 1>(g, i, j);
                     j += 1;
                 }
+                g.activate(i, 1, 0, g.n);
             }
         }
     }
@@ -113,6 +114,9 @@ pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
                         get(part.bias.add(j))
                     });
                 }
+                if g.activation == Activation::Relu {
+                    y = y.relu();
+                }
                 if left < V::LANES {
                     y.store_part(c, left);
                 } else {
@@ -120,6 +124,7 @@ pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
                 }
                 j += V::LANES;
             }
+            part.activate(0, 1, 0, n);
         }
     }
 }

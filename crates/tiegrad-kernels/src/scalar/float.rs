@@ -1,7 +1,7 @@
 //! `Scalar` for `f32` and `f64`.
 
 use super::{DType, Dual, Scalar, ScalarFn, sealed::Sealed};
-use crate::matmul::{self, Gemm};
+use crate::matmul::{self, Activation, Gemm};
 use crate::{math32, math64};
 
 /// Methods that stand in a module of mathematics under the same name.
@@ -118,6 +118,17 @@ macro_rules! methods {
         unsafe fn gemm(g: &Gemm<Self>) {
             // SAFETY: the same contract.
             unsafe { matmul::gemm_vector::$float(crate::simd::level(), g) }
+        }
+        #[inline(always)]
+        unsafe fn activate(
+            activation: Activation,
+            c: *mut Self,
+            rows: usize,
+            cols: usize,
+            row: usize,
+        ) {
+            // SAFETY: the same contract.
+            unsafe { matmul::activate::$float(activation, c, rows, cols, row) }
         }
     };
 }
