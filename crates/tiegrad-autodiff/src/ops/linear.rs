@@ -30,7 +30,12 @@ pub struct Linear {
 /// Rows, in_features, out_features.
 fn sizes(x: &Shape, w: &Shape) -> MatmulShape {
     let (out_features, in_features) = (w[0], w[1]);
-    let rows = x[..x.rank() - 1].iter().product();
+    // The usual rank without a loop.
+    let rows = match **x {
+        [rows, _] => rows,
+        [ref rows @ .., _] => rows.iter().product(),
+        [] => 1,
+    };
     MatmulShape {
         batch: [1, 1],
         m: rows,
