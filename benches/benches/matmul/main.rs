@@ -1,6 +1,6 @@
 //! Matrix products by tiegrad and by other libraries on the same operands, interleaved in one process.
 //!
-//! `just bench-matmul [threads=1] [f32] [f64] [plain] [abt] [atb] [random[=200]] [ms=4] [rounds=5] [MxKxN ...]`: without shapes, the
+//! `just bench-matmul [threads=1] [f32] [f64] [plain] [abt] [atb] [random[=200]] [ms=4] [rounds=5] [peers=gemm,faer] [MxKxN ...]`: without shapes, the
 //! list below; with `random`, that many shapes with sizes from 1 to 2,048 (every second one with uniform logarithms).
 //! Without a type or form, all of them.
 //!
@@ -52,6 +52,8 @@ struct Options {
     types: Vec<String>,
     forms: Vec<Form>,
     shapes: Vec<[usize; 4]>,
+    /// The libraries to compare with; empty: all.
+    peers: Vec<String>,
 }
 
 fn options() -> Options {
@@ -62,6 +64,7 @@ fn options() -> Options {
         types: Vec::new(),
         forms: Vec::new(),
         shapes: Vec::new(),
+        peers: Vec::new(),
     };
     for arg in std::env::args().skip(1) {
         let (name, value) = arg.split_once('=').unwrap_or((&arg, ""));
@@ -70,6 +73,7 @@ fn options() -> Options {
             "--bench" => {}
             "threads" => o.threads = value.parse().unwrap_or(1).max(1),
             "ms" => o.milliseconds = value.parse().unwrap_or(4.0),
+            "peers" => o.peers.extend(value.split(',').map(str::to_owned)),
             "rounds" => o.rounds = value.parse().unwrap_or(5).max(1),
             "f32" | "f64" => o.types.push(name.to_owned()),
             "plain" => o.forms.push(Form::Plain),
@@ -186,7 +190,8 @@ fn median(samples: &mut [f64]) -> f64 {
 }
 
 fn compare<T: Float>(o: &Options, peak: f64) {
-    let peers = T::peers();
+    let mut peers = T::peers();
+    peers.retain(|(name, _)| *name == "tiegrad" || o.peers.is_empty() || o.peers.iter().any(|p| p == name));
     println!(
         "\n{}: peak of one core {peak:.1} GFLOP/s; GFLOP/s, median (best); calls under 100 flops in ns",
         T::NAME
