@@ -191,7 +191,9 @@ fn median(samples: &mut [f64]) -> f64 {
 
 fn compare<T: Float>(o: &Options, peak: f64) {
     let mut peers = T::peers();
-    peers.retain(|(name, _)| *name == "tiegrad" || o.peers.is_empty() || o.peers.iter().any(|p| p == name));
+    peers.retain(|(name, _)| {
+        *name == "tiegrad" || o.peers.is_empty() || o.peers.iter().any(|p| p == name)
+    });
     println!(
         "\n{}: peak of one core {peak:.1} GFLOP/s; GFLOP/s, median (best); calls under 100 flops in ns",
         T::NAME
