@@ -12,6 +12,7 @@ mod blocks;
 mod epilogue;
 mod gemm;
 mod lines;
+mod packed;
 mod portable;
 mod tile;
 mod vector;
@@ -23,6 +24,9 @@ pub(crate) use blocks::prepare_thread;
 pub(crate) use epilogue::activate;
 pub use epilogue::{Activation, Epilogue};
 pub(crate) use gemm::{gemm_plain, vector as gemm_vector};
+#[doc(hidden)]
+pub use packed::Job;
+pub use packed::{PackRoom, Packed, matmul_packed};
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
 ///
@@ -343,6 +347,23 @@ impl<T: Scalar> Gemm<T> {
             (self.b_col, self.b_row, self.a_col, self.a_row);
         std::mem::swap(&mut self.c_row, &mut self.c_col);
         self.bias_by_row = !self.bias_by_row;
+    }
+
+    /// The part of the sums from `p` on, `k` long: the first adds the bias, and the last, which completes the sums, applies the activation.
+    #[inline(always)]
+    fn inner(&self, p: usize, k: usize) -> Self {
+        let mut g = *self;
+        g.k = k;
+        g.a = g.a.wrapping_add(p * g.a_col);
+        g.b = g.b.wrapping_add(p * g.b_row);
+        if p > 0 {
+            g.beta = T::ONE;
+            g.bias = std::ptr::null();
+        }
+        if p + k < self.k {
+            g.activation = Activation::None;
+        }
+        g
     }
 
     /// The part of the product with these rows and columns.

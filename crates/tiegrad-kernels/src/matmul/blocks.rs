@@ -45,17 +45,35 @@ pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set; the strips fit into the room, or the
 /// rows are one block.
 pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>) {
-    let run = |room: &mut AlignedBuf<f64>| {
-        room.resize_zeroed((A_BYTES + B_BYTES) / 8);
-        let room: *mut V::Elem = room.as_mut_ptr().cast();
-        // SAFETY: promised by the caller.
-        unsafe { V::call(Blocks::<V> { g, room }) };
-    };
     if g.k <= 16 && g.m <= V::MC {
         // One small strip at a time, which needs no more than a little of the stack.
         // SAFETY: promised by the caller.
         return unsafe { small::<V>(g) };
     }
+    // SAFETY: promised by the caller.
+    unsafe { in_room::<V>(g, std::ptr::null()) };
+}
+
+/// As [`packed`], with a `b` that was copied before: to strips one after the other, each of k rows of whole vectors.
+///
+/// # Safety
+/// As [`packed`]; the copy holds all columns and is not written.
+pub(super) unsafe fn prepacked<V: Vector>(g: &Gemm<V::Elem>, copy: *const V::Elem) {
+    // SAFETY: promised by the caller.
+    unsafe { in_room::<V>(g, copy) };
+}
+
+/// Runs [`Blocks`] in this thread's room.
+///
+/// # Safety
+/// As [`packed`], or [`prepacked`] if the copy is not null.
+unsafe fn in_room<V: Vector>(g: &Gemm<V::Elem>, copy: *const V::Elem) {
+    let run = |room: &mut AlignedBuf<f64>| {
+        room.resize_zeroed((A_BYTES + B_BYTES) / 8);
+        let room: *mut V::Elem = room.as_mut_ptr().cast();
+        // SAFETY: promised by the caller.
+        unsafe { V::call(Blocks::<V> { g, room, copy }) };
+    };
     // A thread that is going away has no room any more, and no need to be fast.
     if ROOM.try_with(|room| run(&mut room.borrow_mut())).is_err() {
         run(&mut AlignedBuf::new());
@@ -95,12 +113,14 @@ struct Blocks<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
     /// A_BYTES for `a`, then B_BYTES for `b`.
     room: *mut V::Elem,
+    /// All of `b`, copied before; null: it is copied here.
+    copy: *const V::Elem,
 }
 
 impl<V: Vector> Kernel for Blocks<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Blocks { g, room } = self;
+        let Blocks { g, room, copy } = self;
         let width = NV * V::LANES;
         let size = size_of::<V::Elem>();
         let panels = room.wrapping_add(A_BYTES / size);
@@ -160,7 +180,9 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                 }
                 for j in (0..g.n).step_by(width) {
                     let n = width.min(g.n - j);
-                    let panel = if blocks == 1 {
+                    let panel = if !copy.is_null() {
+                        copy.cast_mut().wrapping_add(j * g.k)
+                    } else if blocks == 1 {
                         panels
                     } else {
                         panels.add(j * g.k)
@@ -168,13 +190,14 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                     let mut part = block.part(0, block.m, j, n);
                     let mut to = std::ptr::null_mut();
                     if i == 0
+                        && copy.is_null()
                         && g.b_col == 1
                         && n == width
                         && Strip::<V, NV, false>::copies(block.m)
                     {
                         to = panel;
                     } else {
-                        if i == 0 {
+                        if i == 0 && copy.is_null() {
                             Pack::<V> {
                                 from: part.b,
                                 k: g.k,
@@ -205,14 +228,14 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
 }
 
 /// Copies a matrix of `k` rows and `cols` columns to contiguous rows, `width` apart.
-struct Pack<V: Vector> {
-    from: *const V::Elem,
-    k: usize,
-    row: usize,
-    col: usize,
-    cols: usize,
-    to: *mut V::Elem,
-    width: usize,
+pub(super) struct Pack<V: Vector> {
+    pub(super) from: *const V::Elem,
+    pub(super) k: usize,
+    pub(super) row: usize,
+    pub(super) col: usize,
+    pub(super) cols: usize,
+    pub(super) to: *mut V::Elem,
+    pub(super) width: usize,
 }
 
 impl<V: Vector> Kernel for Pack<V> {

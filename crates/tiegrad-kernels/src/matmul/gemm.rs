@@ -1,8 +1,9 @@
 //! The product of one pair of matrices: the instruction set, and the order of the sum.
 
-use super::blocks::{packed, worth_packing};
+use super::blocks::{self, worth_packing};
 use super::epilogue::relu;
 use super::lines::Dots;
+use super::packed::{self, Job};
 use super::portable::Portable;
 use super::tile::Strips;
 use super::vector::{NV, Vector};
@@ -57,6 +58,36 @@ pub(crate) mod vector {
             Level::Avx2 => unsafe { gemm::<std::arch::x86_64::__m256d>(g) },
             // SAFETY: promised by the caller.
             _ => unsafe { gemm::<Portable<f64, 2>>(g) },
+        }
+    }
+
+    /// # Safety
+    /// As [`packed::run`]; the machine has the level.
+    pub(crate) unsafe fn packed_f32(level: Level, job: Job<'_, f32>) -> usize {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
+            Level::Avx512 => unsafe { packed::run::<std::arch::x86_64::__m512>(job) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
+            Level::Avx2 => unsafe { packed::run::<std::arch::x86_64::__m256>(job) },
+            // SAFETY: promised by the caller.
+            _ => unsafe { packed::run::<Portable<f32, 4>>(job) },
+        }
+    }
+
+    /// # Safety
+    /// As [`packed::run`]; the machine has the level.
+    pub(crate) unsafe fn packed_f64(level: Level, job: Job<'_, f64>) -> usize {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
+            Level::Avx512 => unsafe { packed::run::<std::arch::x86_64::__m512d>(job) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
+            Level::Avx2 => unsafe { packed::run::<std::arch::x86_64::__m256d>(job) },
+            // SAFETY: promised by the caller.
+            _ => unsafe { packed::run::<Portable<f64, 2>>(job) },
         }
     }
 }
@@ -119,10 +150,7 @@ unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
 #[inline(never)]
 unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
     let pack = worth_packing::<V>(g);
-    let depth =
-        g.k.div_ceil(g.k.div_ceil(V::KC).max(1))
-            .next_multiple_of(8)
-            .min(V::KC);
+    let depth = depth::<V>(g.k);
     let width = if pack && g.m > V::MC {
         columns::<V>(g.n, depth)
     } else {
@@ -132,22 +160,11 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
         let part = g.part(0, g.m, j, width.min(g.n - j));
         // One round for k = 0 too, which writes zeros.
         for p in (0..g.k.max(1)).step_by(depth.max(1)) {
-            let mut part = part;
-            part.k = depth.min(g.k - p);
-            part.a = g.a.wrapping_add(p * g.a_col);
-            part.b = part.b.wrapping_add(p * g.b_row);
-            if p > 0 {
-                part.beta = V::Elem::ONE;
-                part.bias = std::ptr::null();
-            }
-            if p + part.k < g.k {
-                // Applied to the sum, which the last block completes.
-                part.activation = Activation::None;
-            }
+            let part = part.inner(p, depth.min(g.k - p));
             // SAFETY: the part is of the product, with k <= KC.
             unsafe {
                 if pack {
-                    packed::<V>(&part);
+                    blocks::packed::<V>(&part);
                 } else {
                     V::call(Strips::<V>(&part));
                 }
@@ -156,10 +173,17 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
+/// How long the blocks of an inner dimension are. The order of sums follows from it, for every kind of product.
+pub(super) fn depth<V: Vector>(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(V::KC).max(1))
+        .next_multiple_of(8)
+        .min(V::KC)
+}
+
 /// How many columns of `b` are copied at a time, so that they fit into the room: about equal parts of whole strips.
 fn columns<V: Vector>(n: usize, depth: usize) -> usize {
     let strips = n.div_ceil(NV * V::LANES);
-    let most = super::blocks::strips::<V>(depth);
+    let most = blocks::strips::<V>(depth);
     strips.div_ceil(strips.div_ceil(most)) * NV * V::LANES
 }
 

@@ -199,6 +199,9 @@ trait Leveled: Number {
     /// # Safety
     /// As [`Scalar::gemm`]; the machine has the level.
     unsafe fn gemm_at(level: Level, g: &Gemm<Self>);
+    /// # Safety
+    /// As [`Scalar::packed`]; the machine has the level.
+    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize;
 }
 
 impl Leveled for f32 {
@@ -206,12 +209,20 @@ impl Leveled for f32 {
         // SAFETY: promised by the caller.
         unsafe { gemm_vector::f32(level, g) };
     }
+    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::packed_f32(level, job) }
+    }
 }
 
 impl Leveled for f64 {
     unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
         // SAFETY: promised by the caller.
         unsafe { gemm_vector::f64(level, g) };
+    }
+    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::packed_f64(level, job) }
     }
 }
 
@@ -502,3 +513,4 @@ fn products_that_copy_both_operands_agree() {
 }
 
 mod epilogue;
+mod packed;
