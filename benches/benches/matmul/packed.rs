@@ -12,7 +12,7 @@ use crate::{Options, median, time};
 
 /// How often a weight is used in a pass.
 const USES: usize = 16;
-const ROWS: [usize; 6] = [1, 4, 8, 16, 32, 64];
+const ROWS: [usize; 7] = [1, 4, 8, 16, 32, 64, 128];
 const SIZES: [[usize; 2]; 6] = [
     [128, 128],
     [256, 256],
@@ -74,7 +74,7 @@ fn one<T: Float + Scalar>(o: &Options, form: Form, m: usize, k: usize, n: usize)
             }
         }));
         with.push(time(o, || {
-            let packed = room.pack(k, n, w);
+            let packed = room.pack(m, k, n, w);
             for _ in 0..USES {
                 let (x, y) = (Mat::new(&x, k), MatMut::new(&mut y, n));
                 matmul_packed(black_box(m), T::ONE, x, packed, T::ZERO, Epilogue::NONE, y);

@@ -3,8 +3,6 @@
 //! ReLU is applied in registers. The others are longer than what is left of the registers: their vectorized loops run over a tile right after
 //! it was stored, while it is in the first-level cache.
 
-use std::mem::MaybeUninit;
-
 use super::Gemm;
 use crate::elementwise::{Gelu, GeluTanh, Unary};
 use crate::scalar::Scalar;
@@ -221,60 +219,40 @@ impl<T: Scalar> Gemm<T> {
     }
 }
 
-/// Elements of a block of rows that are too short to be a loop of their own.
-const BLOCK: usize = 512;
-
-/// Applies an activation in place to a matrix of contiguous rows, `row` apart.
-///
-/// # Safety
-/// The elements are valid for reads and writes and nobody else uses them.
-#[inline(always)]
-unsafe fn activate<T: Scalar>(
-    activation: Activation,
+/// A matrix of contiguous rows that nobody else uses.
+struct Rows<T> {
     c: *mut T,
     rows: usize,
     cols: usize,
+    /// From one row to the next.
     row: usize,
-) {
-    // SAFETY: all of these are elements of the matrix, or of the block after they were written there.
-    unsafe {
-        if row == cols || rows == 1 {
-            run(activation, std::slice::from_raw_parts_mut(c, rows * cols));
-        } else if cols > BLOCK / 8 {
-            for i in 0..rows {
-                run(
-                    activation,
-                    std::slice::from_raw_parts_mut(c.add(i * row), cols),
-                );
-            }
+}
+
+impl<T> Rows<T> {
+    /// # Safety
+    /// The elements are valid for reads and writes, and nobody else uses them while this lives.
+    #[inline(always)]
+    unsafe fn new(c: *mut T, rows: usize, cols: usize, row: usize) -> Self {
+        if row == cols {
+            // Rows one after the other are one long row.
+            let (rows, cols) = (1, rows * cols);
+            Rows { c, rows, cols, row }
         } else {
-            let mut block = [MaybeUninit::<T>::uninit(); BLOCK];
-            let block: *mut T = block.as_mut_ptr().cast();
-            let most = BLOCK / cols.max(1);
-            for first in (0..rows).step_by(most) {
-                let rows = most.min(rows - first);
-                let c = c.add(first * row);
-                for i in 0..rows {
-                    block
-                        .add(i * cols)
-                        .copy_from_nonoverlapping(c.add(i * row), cols);
-                }
-                run(
-                    activation,
-                    std::slice::from_raw_parts_mut(block, rows * cols),
-                );
-                for i in 0..rows {
-                    c.add(i * row)
-                        .copy_from_nonoverlapping(block.add(i * cols), cols);
-                }
-            }
+            Rows { c, rows, cols, row }
         }
+    }
+
+    #[inline(always)]
+    fn row(&mut self, i: usize) -> &mut [T] {
+        assert!(i < self.rows, "no such row");
+        // SAFETY: `new` was promised that these elements are valid and ours alone.
+        unsafe { std::slice::from_raw_parts_mut(self.c.wrapping_add(i * self.row), self.cols) }
     }
 }
 
 /// For each float one function, which is compiled here and not in every crate that multiplies.
 pub(crate) mod activate {
-    use super::Activation;
+    use super::{Activation, Rows, run};
 
     /// # Safety
     /// As [`Scalar::activate`](crate::Scalar).
@@ -286,7 +264,7 @@ pub(crate) mod activate {
         row: usize,
     ) {
         // SAFETY: promised by the caller.
-        unsafe { super::activate(activation, c, rows, cols, row) };
+        run(activation, unsafe { Rows::new(c, rows, cols, row) });
     }
 
     /// # Safety
@@ -299,17 +277,21 @@ pub(crate) mod activate {
         row: usize,
     ) {
         // SAFETY: promised by the caller.
-        unsafe { super::activate(activation, c, rows, cols, row) };
+        run(activation, unsafe { Rows::new(c, rows, cols, row) });
     }
 }
 
-fn run<T: Scalar>(activation: Activation, x: &mut [T]) {
+fn run<T: Scalar>(activation: Activation, mut x: Rows<T>) {
     /// Each function in a type of its own, so that its loop has no other in it.
     macro_rules! loops {
         ($($name:ident)*) => {
             match activation {
                 Activation::None => {}
-                Activation::Relu => x.iter_mut().for_each(|x| *x = relu(*x)),
+                Activation::Relu => {
+                    for i in 0..x.rows {
+                        x.row(i).iter_mut().for_each(|x| *x = relu(*x));
+                    }
+                }
                 $(Activation::$name => {
                     #[derive(Clone, Copy)]
                     struct $name;
@@ -327,11 +309,32 @@ fn run<T: Scalar>(activation: Activation, x: &mut [T]) {
     loops!(Gelu GeluTanh Silu Sigmoid Tanh);
 }
 
+/// Numbers of which a row is made: whole vectors on every level, and so few that a tile's row has no rest.
+const CHUNK: usize = 16;
+
 multiversion! {
     avx512 [T: Scalar; F: [Unary<T>]]
-    fn in_place(x: &mut [T], f: F) -> () {
-        for x in x {
-            *x = f.call(*x);
+    fn in_place(x: Rows<T>, f: F) -> () {
+        let mut x = x;
+        for i in 0..x.rows {
+            let (chunks, rest) = x.row(i).as_chunks_mut::<CHUNK>();
+            for chunk in chunks {
+                *chunk = call_all(f, *chunk);
+            }
+            if !rest.is_empty() {
+                let mut chunk = [T::ZERO; CHUNK];
+                chunk[..rest.len()].copy_from_slice(rest);
+                rest.copy_from_slice(&call_all(f, chunk)[..rest.len()]);
+            }
         }
     }
+}
+
+/// A loop of a length known to the compiler, which makes vectors of it without a rest.
+#[inline(always)]
+fn call_all<T: Scalar, F: Unary<T>>(f: F, mut x: [T; CHUNK]) -> [T; CHUNK] {
+    for x in &mut x {
+        *x = f.call(*x);
+    }
+    x
 }

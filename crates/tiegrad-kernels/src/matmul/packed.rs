@@ -4,6 +4,8 @@
 //! other, row by row. A caller who keeps it saves this work for every further product; it is most of the work where the product has few
 //! rows and the operand is transposed.
 
+use std::ops::RangeInclusive;
+
 use super::blocks::{Pack, prepacked};
 use super::gemm::depth;
 use super::vector::{NV, Vector};
@@ -19,7 +21,7 @@ use crate::threads::{self, parallel_for};
 /// use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, PackRoom, matmul_packed};
 /// let w = [1.0_f32, 2.0, 3.0, 4.0];              // 2 x 2
 /// let mut room = PackRoom::new();                 // outlives the passes
-/// let packed = room.pack(2, 2, Mat::new(&w, 2));  // in each pass, as the weight has changed
+/// let packed = room.pack(1, 2, 2, Mat::new(&w, 2));  // in each pass, as the weight has changed
 /// let mut h = [1.0, 1.0];
 /// for _ in 0..3 {
 ///     let mut next = [0.0; 2];
@@ -39,7 +41,7 @@ pub struct PackRoom<T: Scalar> {
 /// use tiegrad_kernels::matmul::{Mat, PackRoom};
 /// let w = [1.0_f64, 2.0, 3.0, 4.0, 5.0, 6.0];
 /// let mut room = PackRoom::new();
-/// let packed = room.pack(3, 2, Mat::new(&w, 3).t());
+/// let packed = room.pack(8, 3, 2, Mat::new(&w, 3).t());
 /// assert_eq!((packed.rows(), packed.columns()), (3, 2));
 /// ```
 #[derive(Copy, Clone, Debug)]
@@ -47,7 +49,7 @@ pub struct Packed<'a, T> {
     b: Mat<'a, T>,
     k: usize,
     n: usize,
-    /// Empty where there is none: scalars without vectors multiply from the operand.
+    /// Empty where there is none.
     pub(super) copy: &'a [T],
     /// Whose vectors the copy is made for.
     level: Level,
@@ -58,7 +60,7 @@ impl<T> Packed<'_, T> {
     ///
     /// ```
     /// use tiegrad_kernels::matmul::{Mat, PackRoom};
-    /// assert_eq!(PackRoom::new().pack(1, 2, Mat::new(&[1.0, 2.0], 2)).rows(), 1);
+    /// assert_eq!(PackRoom::new().pack(8, 1, 2, Mat::new(&[1.0, 2.0], 2)).rows(), 1);
     /// ```
     pub const fn rows(&self) -> usize {
         self.k
@@ -68,7 +70,7 @@ impl<T> Packed<'_, T> {
     ///
     /// ```
     /// use tiegrad_kernels::matmul::{Mat, PackRoom};
-    /// assert_eq!(PackRoom::new().pack(1, 2, Mat::new(&[1.0, 2.0], 2)).columns(), 2);
+    /// assert_eq!(PackRoom::new().pack(8, 1, 2, Mat::new(&[1.0, 2.0], 2)).columns(), 2);
     /// ```
     pub const fn columns(&self) -> usize {
         self.n
@@ -88,7 +90,10 @@ impl<T: Scalar> PackRoom<T> {
         }
     }
 
-    /// Copies the matrix of `k` rows and `n` columns, in place of what was copied before. O(k n).
+    /// Copies the matrix of `k` rows and `n` columns, in place of what was copied before, for products of about `m` rows. O(k n).
+    ///
+    /// It is not copied where the products would not be faster: of one to three rows, which have ways of their own; of many rows, which copy it block by block in less time than
+    /// they take; of a matrix with contiguous rows that fits into a cache.
     ///
     /// # Panics
     /// If the slice is too short for the sizes and strides.
@@ -97,12 +102,12 @@ impl<T: Scalar> PackRoom<T> {
     /// use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, PackRoom, matmul_packed};
     /// let (w, x) = ([1.0_f64, 2.0, 3.0], [10.0, 20.0]);
     /// let mut room = PackRoom::new();
-    /// let packed = room.pack(1, 3, Mat::new(&w, 3));
+    /// let packed = room.pack(2, 1, 3, Mat::new(&w, 3));
     /// let mut y = [0.0; 6];
     /// matmul_packed(2, 1.0, Mat::new(&x, 1), packed, 0.0, Epilogue::NONE, MatMut::new(&mut y, 3));
     /// assert_eq!(y, [10.0, 20.0, 30.0, 20.0, 40.0, 60.0]);
     /// ```
-    pub fn pack<'a>(&'a mut self, k: usize, n: usize, b: Mat<'a, T>) -> Packed<'a, T> {
+    pub fn pack<'a>(&'a mut self, m: usize, k: usize, n: usize, b: Mat<'a, T>) -> Packed<'a, T> {
         let mut g = Gemm::new(0, n, k);
         let level = simd::level();
         if k != 0 && n != 0 {
@@ -115,8 +120,14 @@ impl<T: Scalar> PackRoom<T> {
             );
             (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.row, b.col);
             let room = &mut self.copy;
+            let far = k.saturating_mul(n).saturating_mul(size_of::<T>()) >= FAR;
+            let gains = ROWS.contains(&m) && (b.col != 1 || far);
             // SAFETY: the size of a copy asks for nothing.
-            let len = unsafe { T::packed(Job::Size(&g)) };
+            let len = if gains {
+                unsafe { T::packed(Job::Size(&g)) }
+            } else {
+                0
+            };
             room.resize_zeroed(len);
             if len != 0 {
                 // SAFETY: `check` has seen every element of the operand, and the room is as long as the copy.
@@ -135,13 +146,14 @@ impl<T: Scalar> PackRoom<T> {
     }
 }
 
-/// Rows from which a product gains nothing by a copy that exists: making it is a small part of the work, and then it is made block by block, as caches want it.
-const MOST_ROWS: usize = 192;
-/// Up to so many rows, products have ways of their own, which are faster than short strips.
-const FEW_ROWS: usize = 3;
+/// Rows of products that gain by a copy that exists. Fewer have ways of their own, which are faster than short strips; with more, making the copy is a small part of the
+/// work, and caches want it made block by block.
+const ROWS: RangeInclusive<usize> = 4..=128;
+/// Bytes of a matrix with contiguous rows from which strips are better read from a copy, where they do not lie in pages all over.
+const FAR: usize = 4 << 20;
 
-/// [`matmul`] of an `a` of `m` rows with an operand that was copied before: the same bits, without the work of copying. Where that gains nothing, with three
-/// rows or less and with many, it runs as `matmul` does.
+/// [`matmul`] of an `a` of `m` rows with an operand that was copied before: the same bits, without the work of copying. Where that gains
+/// nothing it is `matmul`.
 ///
 /// # Panics
 /// If a slice is too short for its sizes and strides.
@@ -150,7 +162,7 @@ const FEW_ROWS: usize = 3;
 /// use tiegrad_kernels::matmul::{Activation, Epilogue, Mat, MatMut, PackRoom, matmul_packed};
 /// let (w, b) = ([1.0_f32, -1.0], [0.5, 0.5]);   // 2 x 1, used transposed
 /// let mut room = PackRoom::new();
-/// let packed = room.pack(1, 2, Mat::new(&w, 1).t());
+/// let packed = room.pack(4, 1, 2, Mat::new(&w, 1).t());
 /// let relu = Epilogue::NONE.bias_per_column(&b).activation(Activation::Relu);
 /// let mut y = [0.0; 8];
 /// matmul_packed(4, 1.0, Mat::new(&[1.0, 2.0, 3.0, 4.0], 1), packed, 0.0, relu, MatMut::new(&mut y, 2));
@@ -173,8 +185,7 @@ pub fn matmul_packed<T: Scalar>(
     direct.orient();
     if b.copy.is_empty()
         || b.level != simd::level()
-        || m <= FEW_ROWS
-        || m > MOST_ROWS
+        || !ROWS.contains(&m)
         || c.col != 1
         || direct.dots
         || !disjoint(&[s.m, s.n], &[c.row, c.col])

@@ -71,7 +71,7 @@ fn a_copied_operand_gives_the_same_bits_on_every_path() {
         (70, 390),
         (200, 900),
     ] {
-        for m in [4, 5, 11, 13, 40, 100, 192] {
+        for m in [4, 5, 11, 13, 40, 100, 130] {
             for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, GAP], [GAP, T]] {
                 on_every_level::<f32>(m, n, k, layouts);
                 on_every_level::<f64>(m, n, k, layouts);
@@ -85,7 +85,7 @@ fn as_called<N: Number>() {
     let mut room = PackRoom::new();
     let mut place = None;
     // The largest first.
-    for (n, k) in [(300, 500), (40, 300), (33, 5), (1, 40), (12, 0), (0, 3)] {
+    for (n, k) in [(600, 500), (40, 300), (33, 5), (1, 40), (12, 0), (0, 3)] {
         let mut numbers = Numbers::new(n as u64);
         let b: Vec<N> = numbers.vec(n * k);
         let bias: Vec<N> = numbers.vec(n);
@@ -96,9 +96,9 @@ fn as_called<N: Number>() {
             } else {
                 Mat::new(&b, n)
             };
-            let packed = room.pack(k, n, b);
+            let packed = room.pack(20, k, n, b);
             assert_eq!((packed.rows(), packed.columns()), (k, n));
-            for m in [0, 1, 2, 3, 4, 16, 70, 193] {
+            for m in [0, 1, 2, 3, 4, 16, 70, 129] {
                 let a: Vec<N> = numbers.vec(m * k);
                 let old: Vec<N> = numbers.vec(m * n);
                 // Rows of the result contiguous, or its columns.
@@ -128,7 +128,7 @@ fn as_called<N: Number>() {
             }
         }
         // Nothing is allocated for an operand that is not larger.
-        let now = room.pack(k, n, Mat::new(&b, n)).copy.as_ptr();
+        let now = room.pack(20, k, n, Mat::new(&b, k).t()).copy.as_ptr();
         if n * k > 0 && N::VECTORIZED {
             assert_eq!(*place.get_or_insert(now), now);
         }
@@ -143,9 +143,20 @@ fn a_copied_operand_gives_the_same_bits_as_called() {
 }
 
 #[test]
+fn what_would_not_gain_is_not_copied() {
+    let b = vec![1.0_f32; 1024 * 1024];
+    let mut room = PackRoom::new();
+    let mut copied = |m, n, b| !room.pack(m, 1024, n, b).copy.is_empty();
+    let (plain, transposed) = (Mat::new(&b, 1024), Mat::new(&b, 1024).t());
+    assert!(copied(4, 1024, plain) && copied(128, 1024, transposed) && copied(4, 8, transposed));
+    assert!(!copied(4, 1023, plain));
+    assert!(!copied(3, 1024, transposed) && !copied(129, 1024, plain));
+}
+
+#[test]
 #[should_panic(expected = "a matrix reaches beyond its slice")]
 fn a_short_operand_panics() {
-    PackRoom::new().pack(3, 2, Mat::new(&[1.0_f32; 5], 2));
+    PackRoom::new().pack(8, 3, 2, Mat::new(&[1.0_f32; 5], 2));
 }
 
 #[test]
@@ -153,7 +164,7 @@ fn a_short_operand_panics() {
 fn a_short_result_panics() {
     let b = [1.0_f32; 6];
     let mut room = PackRoom::new();
-    let packed = room.pack(3, 2, Mat::new(&b, 2));
+    let packed = room.pack(5, 3, 2, Mat::new(&b, 3).t());
     let mut c = [0.0; 9];
     matmul_packed(
         5,
