@@ -36,7 +36,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The function's value, to the bit what a product with this activation holds.
+    /// The function's value.
     ///
     /// ```
     /// use tiegrad_kernels::matmul::Activation;
@@ -69,7 +69,7 @@ pub(super) fn relu<T: Scalar>(x: T) -> T {
 }
 
 /// What is done to the elements of a product, `alpha * a @ b + beta * c`, before they are written: a bias is added, then an activation applied.
-/// The bits are those of the product with the bias followed by the elementwise function.
+/// The bits are those of the product with the bias followed by the elementwise kernel.
 ///
 /// ```
 /// use tiegrad_kernels::matmul::{Activation, Epilogue, Mat, MatMut, MatmulShape, matmul};
@@ -143,11 +143,11 @@ impl<'a, T> Epilogue<'a, T> {
     ///
     /// ```
     /// use tiegrad_kernels::matmul::{Activation, Epilogue, Mat, MatMut, MatmulShape, matmul};
-    /// let mut c = [0.0_f64];
-    /// let (a, b) = (Mat::new(&[2.0], 1), Mat::new(&[0.25], 1));
-    /// let tanh = Epilogue::NONE.activation(Activation::Tanh);
-    /// matmul(MatmulShape::new(1, 1, 1), 1.0, a, b, 0.0, tanh, MatMut::new(&mut c, 1));
-    /// assert_eq!(c, [0.5_f64.tanh()]);
+    /// let mut c = [1.0_f64];
+    /// let (a, b) = (Mat::new(&[2.0], 1), Mat::new(&[-3.0], 1));
+    /// let relu = Epilogue::NONE.activation(Activation::Relu);
+    /// matmul(MatmulShape::new(1, 1, 1), 1.0, a, b, 0.0, relu, MatMut::new(&mut c, 1));
+    /// assert_eq!(c, [0.0]);
     /// ```
     #[must_use]
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Write;
-use crate::elementwise::{Gelu, GeluTanh, map, map_with};
+use crate::elementwise::{Gelu, GeluTanh, Unary, map_with};
 use crate::testing::bits;
 
 const ACTIVATIONS: [Activation; 7] = [
@@ -21,19 +21,35 @@ const GAP: Layout = Layout {
 };
 const STEP: Layout = Layout { step: 2, ..PLAIN };
 
+/// An activation as a function of the elementwise kernels.
+#[derive(Clone, Copy)]
+struct Apart(Activation);
+
+impl<T: Scalar> Unary<T> for Apart {
+    #[inline(always)]
+    fn call(self, x: T) -> T {
+        match self.0 {
+            Activation::None => x,
+            Activation::Relu => {
+                if x < T::ZERO {
+                    T::ZERO
+                } else {
+                    x
+                }
+            }
+            Activation::Gelu => Gelu.call(x),
+            Activation::GeluTanh => GeluTanh.call(x),
+            Activation::Silu => x * x.sigmoid(),
+            Activation::Sigmoid => x.sigmoid(),
+            Activation::Tanh => x.tanh(),
+        }
+    }
+}
+
 /// The elementwise kernel of an activation, over all of `x`.
 fn apart<N: Number>(activation: Activation, x: &[N]) -> Vec<N> {
     let mut y = vec![N::ZERO; x.len()];
-    let w = Write::Overwrite;
-    match activation {
-        Activation::None => y.copy_from_slice(x),
-        Activation::Relu => map(w, &mut y, x, |x| if x < N::ZERO { N::ZERO } else { x }),
-        Activation::Gelu => map_with(w, &mut y, x, Gelu),
-        Activation::GeluTanh => map_with(w, &mut y, x, GeluTanh),
-        Activation::Silu => map(w, &mut y, x, |x| x * x.sigmoid()),
-        Activation::Sigmoid => map(w, &mut y, x, Scalar::sigmoid),
-        Activation::Tanh => map(w, &mut y, x, Scalar::tanh),
-    }
+    map_with(Write::Overwrite, &mut y, x, Apart(activation));
     y
 }
 
