@@ -122,8 +122,8 @@ impl<T: Scalar> PackRoom<T> {
             let room = &mut self.copy;
             let far = k.saturating_mul(n).saturating_mul(size_of::<T>()) >= FAR;
             let gains = ROWS.contains(&m) && (b.col != 1 || far);
-            // SAFETY: the size of a copy asks for nothing.
             let len = if gains {
+                // SAFETY: the size of a copy asks for nothing.
                 unsafe { T::packed(Job::Size(&g)) }
             } else {
                 0

@@ -71,7 +71,8 @@ fn a_copied_operand_gives_the_same_bits_on_every_path() {
         (70, 390),
         (200, 900),
     ] {
-        for m in [4, 5, 11, 13, 40, 100, 130] {
+        let all = [4, 100, 5, 11, 13, 40, 130];
+        for &m in &all[..if n * k > 10_000 { 2 } else { 7 }] {
             for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, GAP], [GAP, T]] {
                 on_every_level::<f32>(m, n, k, layouts);
                 on_every_level::<f64>(m, n, k, layouts);
