@@ -18,8 +18,10 @@ mod tile;
 mod vector;
 
 use crate::scalar::Scalar;
+use crate::simd;
 use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
+use blocks::holds_columns;
 pub(crate) use blocks::prepare_thread;
 pub(crate) use epilogue::activate;
 pub use epilogue::{Activation, Epilogue};
@@ -184,9 +186,9 @@ pub struct Gemm<T> {
     pub(crate) bias_by_row: bool,
     /// Applied after the bias.
     pub(crate) activation: Activation,
-    /// Whether elements are computed as dot products with vectors along the inner dimension. This orders the
+    /// How many of the last columns are computed as dot products with vectors along the inner dimension. This orders the
     /// sum differently, so it is decided from the whole shape.
-    pub(crate) dots: bool,
+    pub(crate) dots: usize,
 }
 
 // SAFETY: a Gemm is only numbers and addresses; who runs one answers for its pointers.
@@ -196,6 +198,8 @@ unsafe impl<T: Sync> Sync for Gemm<T> {}
 
 /// Multiply-adds from which a second thread pays.
 const PARALLEL: usize = 1 << 19;
+/// Multiply-adds from which operands are copied whole.
+const LARGE: usize = 1 << 24;
 
 /// `c = f(alpha * a @ b + beta * c + bias)`, with the bias and the function f of the [`Epilogue`].
 ///
@@ -296,7 +300,7 @@ impl<T: Scalar> Gemm<T> {
             bias: std::ptr::null(),
             bias_by_row: false,
             activation: Activation::None,
-            dots: false,
+            dots: 0,
         }
     }
 
@@ -324,6 +328,20 @@ impl<T: Scalar> Gemm<T> {
         if self.n <= 12 && self.m >= 32 && self.k >= 16 && self.a_row == 1 && self.a_col != 1 {
             self.transpose();
         }
+        // Few rows times columns that are contiguous: as many columns of dot products, as no copy of `b` pays for itself.
+        let few = self.m > 3
+            && self.m <= 12
+            && self.n >= 16
+            && self.k >= 64
+            && self.b_row == 1
+            && self.b_col != 1
+            && T::VECTORIZED
+            && (self.a_col == 1 || holds_columns(self.m, self.k, size_of::<T>()));
+        if few {
+            self.transpose();
+            self.dots = self.n;
+            return;
+        }
         if self.m == 1 {
             self.a_row = 0;
         }
@@ -335,9 +353,40 @@ impl<T: Scalar> Gemm<T> {
             self.b_col = 1;
             self.c_col = 1;
         }
-        self.dots =
-            self.m <= 3 && self.k >= 8 && self.b_col != 1 && self.b_row == 1 && self.a_col == 1
-                || self.m == 1 && self.n == 1 && self.k >= 8 && self.b_row == 1 && self.a_col == 1;
+        if self.k >= 8 && self.a_col == 1 {
+            self.dots = self.dots();
+        }
+    }
+
+    /// How many of the last columns are better computed as dot products; rows of `a` are contiguous.
+    fn dots(&self) -> usize {
+        let contiguous = self.b_row == 1 && (self.b_col != 1 || self.n == 1);
+        if self.m <= 3 {
+            return if contiguous && (self.m == 1 || self.n > 1) {
+                self.n
+            } else {
+                0
+            };
+        }
+        let size = size_of::<T>();
+        let lanes = simd::level().bytes() / size;
+        // Cycles for four rows: dot products have their lanes summed at the end; otherwise vectors at the right end of a row
+        // are partly empty.
+        let pays = |n: usize| {
+            let dots = n * (4 * self.k / lanes + 20);
+            11 * dots < 40 * self.k * n.div_ceil(lanes)
+                && (contiguous || holds_columns(n, self.k, size))
+        };
+        let tail = self.n % lanes;
+        if self.m < 8 || self.k < 32 || !T::VECTORIZED {
+            0
+        } else if self.n <= 24 && pays(self.n) {
+            self.n
+        } else if self.n > lanes && tail <= 4 && pays(tail) {
+            tail
+        } else {
+            0
+        }
     }
 
     fn transpose(&mut self) {
@@ -377,6 +426,10 @@ impl<T: Scalar> Gemm<T> {
         if !g.bias.is_null() {
             g.bias = g.bias.wrapping_add(if g.bias_by_row { i } else { j });
         }
+        if g.dots != 0 {
+            // Those of the last columns that are in the part.
+            g.dots = n.min((j + n).saturating_sub(self.n - g.dots));
+        }
         g
     }
 }
@@ -397,8 +450,11 @@ unsafe fn split<T: Scalar>(g: &Gemm<T>) {
     }
     let by_columns = g.n >= 128 && g.n >= g.m || g.m < 12 * threads;
     let (len, unit) = if by_columns { (g.n, 32) } else { (g.m, 24) };
-    // A few parts per thread, so that a thread that starts late takes fewer.
-    let size = len.div_ceil(4 * threads).next_multiple_of(unit);
+    // A few parts per thread, so that a thread that starts late takes fewer; not many of a large product, since each copies
+    // the operand that it shares with the others.
+    let work = g.m.saturating_mul(g.n).saturating_mul(g.k);
+    let parts = if work < LARGE { 4 } else { 2 };
+    let size = len.div_ceil(parts * threads).next_multiple_of(unit);
     parallel_for(len.div_ceil(size), &|part| {
         let start = part * size;
         let size = size.min(len - start);

@@ -17,6 +17,17 @@ pub(crate) enum Level {
     Avx512 = 3,
 }
 
+impl Level {
+    /// Bytes of a vector.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Level::Portable => 16,
+            Level::Avx2 => 32,
+            Level::Avx512 => 64,
+        }
+    }
+}
+
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 
 /// The level in use: the best that the machine has, or a lesser one that `TIEGRAD_SIMD` names.

@@ -17,7 +17,7 @@ impl Vector for __m256 {
     type Elem = f32;
     const LANES: usize = 8;
     const MR: usize = 6;
-    const KC: usize = 256;
+    const KC: usize = 512;
     const MC: usize = 120;
     const HALF: usize = 4;
 
@@ -115,15 +115,20 @@ impl Vector for __m256 {
         }
     }
     #[inline(always)]
-    unsafe fn sum(self) -> f32 {
+    unsafe fn sum4(v: [Self; 4]) -> [f32; 4] {
         // SAFETY: promised by the caller.
         unsafe {
-            let v = _mm_add_ps(
-                _mm256_castps256_ps128(self),
-                _mm256_extractf128_ps::<1>(self),
+            let half =
+                |v: Self| _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two =
+                |a: __m128, b: __m128| _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+            let (a, b) = (two(half(v[0]), half(v[1])), two(half(v[2]), half(v[3])));
+            let mut sums = [0.0; 4];
+            _mm_storeu_ps(
+                sums.as_mut_ptr(),
+                _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a)),
             );
-            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
-            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+            sums
         }
     }
 }
@@ -132,7 +137,7 @@ impl Vector for __m256d {
     type Elem = f64;
     const LANES: usize = 4;
     const MR: usize = 6;
-    const KC: usize = 256;
+    const KC: usize = 512;
     const MC: usize = 120;
     const HALF: usize = 2;
 
@@ -219,14 +224,17 @@ impl Vector for __m256d {
         }
     }
     #[inline(always)]
-    unsafe fn sum(self) -> f64 {
+    unsafe fn sum4(v: [Self; 4]) -> [f64; 4] {
         // SAFETY: promised by the caller.
         unsafe {
-            let v = _mm_add_pd(
-                _mm256_castpd256_pd128(self),
-                _mm256_extractf128_pd::<1>(self),
-            );
-            _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
+            let half =
+                |v: Self| _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
+            let two =
+                |a: __m128d, b: __m128d| _mm_add_pd(_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b));
+            let mut sums = [0.0; 4];
+            _mm_storeu_pd(sums.as_mut_ptr(), two(half(v[0]), half(v[1])));
+            _mm_storeu_pd(sums.as_mut_ptr().add(2), two(half(v[2]), half(v[3])));
+            sums
         }
     }
 }

@@ -19,7 +19,7 @@ impl Vector for __m512 {
     type Elem = f32;
     const LANES: usize = 16;
     const MR: usize = 12;
-    const KC: usize = 384;
+    const KC: usize = 512;
     const MC: usize = 96;
     const HALF: usize = 4;
 
@@ -102,14 +102,12 @@ impl Vector for __m512 {
         }
     }
     #[inline(always)]
-    unsafe fn sum(self) -> f32 {
+    unsafe fn sum4(v: [Self; 4]) -> [f32; 4] {
         // SAFETY: promised by the caller.
         unsafe {
-            let halves = _mm256_add_ps(
-                _mm512_castps512_ps256(self),
-                _mm512_extractf32x8_ps::<1>(self),
-            );
-            Vector::sum(halves)
+            let half =
+                |v: Self| _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v));
+            Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])])
         }
     }
 }
@@ -118,7 +116,7 @@ impl Vector for __m512d {
     type Elem = f64;
     const LANES: usize = 8;
     const MR: usize = 12;
-    const KC: usize = 384;
+    const KC: usize = 512;
     const MC: usize = 96;
     const HALF: usize = 2;
 
@@ -195,14 +193,12 @@ impl Vector for __m512d {
         }
     }
     #[inline(always)]
-    unsafe fn sum(self) -> f64 {
+    unsafe fn sum4(v: [Self; 4]) -> [f64; 4] {
         // SAFETY: promised by the caller.
         unsafe {
-            let halves = _mm256_add_pd(
-                _mm512_castpd512_pd256(self),
-                _mm512_extractf64x4_pd::<1>(self),
-            );
-            Vector::sum(halves)
+            let half =
+                |v: Self| _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v));
+            Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])])
         }
     }
 }

@@ -1,21 +1,23 @@
 //! Products whose operands are copied first: where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
+use super::lines::Dots;
 use super::tile::{Strip, Strips, heights};
 use super::vector::{Kernel, NV, Vector};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
-/// Bytes of a copied block of `b`, which should stay in the second-level cache together with rows of `a`.
-const B_BYTES: usize = 512 << 10;
-/// From one row to the next of a tile of `a` that is copied element of the inner dimension by element; at least MR.
-const fn pitch<V: Vector>() -> usize {
-    V::MR.next_multiple_of(8)
+/// Bytes of a copied block of `b`, which streams past the tiles of a block of `a` from the second- or third-level cache.
+const B_BYTES: usize = 2 << 20;
+/// Bytes of a copied block of `a`, which should stay in the second-level cache: MC rows of KC elements, and what a copy by
+/// whole vectors writes beyond them.
+const A_BYTES: usize = 488 << 10;
+
+/// Elements of a copied block of `a`: its tiles, each with room for the highest.
+const fn a_elements<V: Vector>() -> usize {
+    V::MC.div_ceil(V::MR) * V::MR * V::KC + V::LANES
 }
-/// Bytes of a copied block of `a`: MC rows of KC doubles with a line more, or the tiles of MC rows, of which there is one
-/// more than MC / MR at most.
-const A_BYTES: usize = 480 << 10;
 
 thread_local! {
     /// Where a thread copies operands to; allocated at the first use.
@@ -30,13 +32,20 @@ pub(crate) fn prepare_thread() {
 
 /// Strips of `b` with `depth` rows for which there is room.
 pub(super) fn strips<V: Vector>(depth: usize) -> usize {
-    B_BYTES / (depth.max(1) * NV * V::LANES * size_of::<V::Elem>())
+    B_BYTES / ((depth | 1) * NV * V::LANES * size_of::<V::Elem>())
 }
 
 /// Whether it pays to copy `b` strip by strip.
 #[inline(always)]
 pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192
+    g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192 || g.m >= 4 && from_afar::<V>(g)
+}
+
+/// Whether `b`, with contiguous rows, is so large that it is read in the order of memory, a few strips at a time: one
+/// strip takes two lines of a row, and rows that lie pages apart are not read ahead.
+#[inline(always)]
+pub(super) fn from_afar<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    g.b_col == 1 && g.k.saturating_mul(g.n) > (1 << 20) / size_of::<V::Elem>()
 }
 
 /// The product for `k <= KC` and contiguous rows of `c`, with strips of `b`, and `a` where it is scattered, copied.
@@ -44,14 +53,15 @@ pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 /// # Safety
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set; the strips fit into the room, or the
 /// rows are one block.
-pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>) {
+pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>, wide: bool) {
+    const { assert!(a_elements::<V>() * size_of::<V::Elem>() <= A_BYTES) };
     if g.k <= 16 && g.m <= V::MC {
         // One small strip at a time, which needs no more than a little of the stack.
         // SAFETY: promised by the caller.
         return unsafe { small::<V>(g) };
     }
     // SAFETY: promised by the caller.
-    unsafe { in_room::<V>(g, std::ptr::null()) };
+    unsafe { in_room::<V>(g, wide, std::ptr::null()) };
 }
 
 /// As [`packed`], with a `b` that was copied before: to strips one after the other, each of k rows of whole vectors.
@@ -60,24 +70,72 @@ pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>) {
 /// As [`packed`]; the copy holds all columns and is not written.
 pub(super) unsafe fn prepacked<V: Vector>(g: &Gemm<V::Elem>, copy: *const V::Elem) {
     // SAFETY: promised by the caller.
-    unsafe { in_room::<V>(g, copy) };
+    unsafe { in_room::<V>(g, false, copy) };
 }
 
 /// Runs [`Blocks`] in this thread's room.
 ///
 /// # Safety
 /// As [`packed`], or [`prepacked`] if the copy is not null.
-unsafe fn in_room<V: Vector>(g: &Gemm<V::Elem>, copy: *const V::Elem) {
+unsafe fn in_room<V: Vector>(g: &Gemm<V::Elem>, wide: bool, copy: *const V::Elem) {
+    // SAFETY: promised by the caller.
+    with_room(|room| unsafe {
+        V::call(Blocks::<V> {
+            g,
+            wide,
+            room,
+            copy,
+        })
+    });
+}
+
+/// Calls `f` with this thread's room, of A_BYTES + B_BYTES.
+fn with_room<T>(f: impl Fn(*mut T)) {
     let run = |room: &mut AlignedBuf<f64>| {
         room.resize_zeroed((A_BYTES + B_BYTES) / 8);
-        let room: *mut V::Elem = room.as_mut_ptr().cast();
-        // SAFETY: promised by the caller.
-        unsafe { V::call(Blocks::<V> { g, room, copy }) };
+        f(room.as_mut_ptr().cast());
     };
     // A thread that is going away has no room any more, and no need to be fast.
     if ROOM.try_with(|room| run(&mut room.borrow_mut())).is_err() {
         run(&mut AlignedBuf::new());
     }
+}
+
+/// From one column of a copy of columns of `b` to the next: an odd number of lines.
+fn column_pitch(k: usize, size: usize) -> usize {
+    let line = 64 / size;
+    (k.div_ceil(line) | 1) * line
+}
+
+/// Whether the room holds a copy of `n` columns of `b` of `k` elements.
+pub(super) fn holds_columns(n: usize, k: usize, size: usize) -> bool {
+    k <= B_BYTES && n.saturating_mul(column_pitch(k, size) * size) <= B_BYTES
+}
+
+/// The product as dot products, with columns of `b` copied.
+///
+/// # Safety
+/// As [`Scalar::gemm`], and the processor has the vector's instruction set; rows of `a` are contiguous; the room holds the
+/// columns.
+pub(super) unsafe fn columns_packed<V: Vector>(g: &Gemm<V::Elem>) {
+    let width = column_pitch(g.k, size_of::<V::Elem>());
+    with_room(|room: *mut V::Elem| {
+        let mut part = *g;
+        // SAFETY: the room holds the columns.
+        unsafe {
+            V::call(Pack::<V> {
+                from: g.b,
+                k: g.n,
+                row: g.b_col,
+                col: g.b_row,
+                cols: g.k,
+                to: room,
+                width,
+            });
+            (part.b, part.b_row, part.b_col) = (room, 1, width);
+            V::call(Dots::<V>(&part));
+        }
+    });
 }
 
 /// As [`packed`], with k <= 16: strips of `b` are copied to the stack.
@@ -111,6 +169,8 @@ unsafe fn small<V: Vector>(g: &Gemm<V::Elem>) {
 
 struct Blocks<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
+    /// Whether `b` is copied several strips at a time; then the room holds all its strips.
+    wide: bool,
     /// A_BYTES for `a`, then B_BYTES for `b`.
     room: *mut V::Elem,
     /// All of `b`, copied before; null: it is copied here.
@@ -120,19 +180,28 @@ struct Blocks<'a, V: Vector> {
 impl<V: Vector> Kernel for Blocks<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Blocks { g, room, copy } = self;
+        let Blocks {
+            g,
+            wide,
+            room,
+            copy,
+        } = self;
         let width = NV * V::LANES;
         let size = size_of::<V::Elem>();
         let panels = room.wrapping_add(A_BYTES / size);
         let blocks = g.m.div_ceil(V::MC);
         let rows = g.m.div_ceil(blocks);
-        // Rows that are pages apart fall on one set of the cache, rows far from here are better read in one go, and
-        // columns touch a line per element.
+        // Rows that are pages apart fall on one set of the cache, rows far from here are better read once, and columns
+        // touch a line per element.
         let far = if g.a_col == 1 {
-            g.n >= 256 && ((g.a_row * size).is_multiple_of(2048) || g.m * g.k * size > 512 << 10)
+            let row = g.a_row * size;
+            g.n >= 256 && (row.is_multiple_of(2048) || g.m * g.k * size > 512 << 10)
+                || g.n >= 128 && row.is_multiple_of(4096)
         } else {
             true
         };
+        // An odd number of rows, so that strips fall on all sets of the cache.
+        let pad = g.k | 1;
         let copy_a = far && g.m >= V::MR && g.n > width;
         for i in (0..g.m).step_by(rows) {
             let mut block = g.part(i, rows.min(g.m - i), 0, g.n);
@@ -140,56 +209,38 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
             // or there is one block of rows and they hold one strip.
             unsafe {
                 let mut a_tile = 0;
-                if copy_a && g.a_row == 1 {
+                if copy_a {
                     // Tile by tile, a row of the copy for each element of the inner dimension.
-                    a_tile = g.k * pitch::<V>();
+                    a_tile = g.k * V::MR;
                     let (mut rows, taller) = heights::<V>(block.m);
                     let (mut first, mut t) = (0, 0);
                     while first < block.m {
                         if t == taller {
                             rows -= 1;
                         }
-                        Pack::<V> {
-                            from: block.a.add(first),
-                            k: g.k,
-                            row: g.a_col,
-                            col: 1,
-                            cols: rows,
-                            to: room.add(t * a_tile),
-                            width: pitch::<V>(),
-                        }
-                        .run();
+                        copy_tile::<V>(&block, first, rows, g.m - i, room.add(t * a_tile));
                         first += rows;
                         t += 1;
                     }
-                    (block.a, block.a_row, block.a_col) = (room, 1, pitch::<V>());
-                } else if copy_a {
-                    // An odd number of lines, so that rows fall on all sets of the cache.
-                    let pitch = (g.k.div_ceil(64 / size) | 1) * (64 / size);
-                    Pack::<V> {
-                        from: block.a,
-                        k: block.m,
-                        row: g.a_row,
-                        col: g.a_col,
-                        cols: g.k,
-                        to: room,
-                        width: pitch,
-                    }
-                    .run();
-                    (block.a, block.a_row, block.a_col) = (room, pitch, 1);
+                    (block.a, block.a_row, block.a_col) = (room, 1, V::MR);
                 }
                 for j in (0..g.n).step_by(width) {
                     let n = width.min(g.n - j);
                     let panel = if !copy.is_null() {
                         copy.cast_mut().wrapping_add(j * g.k)
-                    } else if blocks == 1 {
+                    } else if blocks == 1 && !wide {
                         panels
                     } else {
-                        panels.add(j * g.k)
+                        panels.add(j * pad)
                     };
                     let mut part = block.part(0, block.m, j, n);
                     let mut to = std::ptr::null_mut();
-                    if i == 0
+                    if wide && i == 0 && (j / width).is_multiple_of(TOGETHER) {
+                        copy_strips::<V>(&part, TOGETHER.min((g.n - j) / width), panel, pad);
+                    }
+                    if wide && n == width {
+                        (part.b, part.b_row, part.b_col) = (panel, width, 1);
+                    } else if i == 0
                         && copy.is_null()
                         && g.b_col == 1
                         && n == width
@@ -213,7 +264,12 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                     }
                     let g = &part;
                     if n == width {
-                        V::call(Strip::<V, NV, false>::new(g, 0, V::LANES, to).with_tiles(a_tile));
+                        let next = if to.is_null() { pad * width } else { width };
+                        V::call(
+                            Strip::<V, NV, false>::new(g, 0, V::LANES, to)
+                                .with_tiles(a_tile)
+                                .with_next(next),
+                        );
                     } else if n > V::LANES {
                         V::call(
                             Strip::<V, NV, true>::new(g, 0, n - V::LANES, to).with_tiles(a_tile),
@@ -224,6 +280,81 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                 }
             }
         }
+    }
+}
+
+/// Strips of `b` that are copied together.
+const TOGETHER: usize = 8;
+
+/// Copies whole strips of `b`, whose rows are contiguous, row by row across all of them; in the copy strips are `pad` rows
+/// apart.
+///
+/// # Safety
+/// From `g.b` on, the strips are valid; `to` has room for them.
+#[inline(always)]
+unsafe fn copy_strips<V: Vector>(g: &Gemm<V::Elem>, strips: usize, to: *mut V::Elem, pad: usize) {
+    let width = NV * V::LANES;
+    for p in 0..g.k {
+        let from = g.b.wrapping_add(p * g.b_row);
+        let ahead = from.wrapping_add(4 * g.b_row);
+        for s in 0..strips {
+            // SAFETY: p < k; the rest is promised by the caller.
+            unsafe {
+                let to = to.add((s * pad + p) * width);
+                for v in 0..NV {
+                    let at = s * width + v * V::LANES;
+                    V::prefetch(ahead.wrapping_add(at));
+                    V::load(from.add(at)).store(to.add(v * V::LANES));
+                }
+            }
+        }
+    }
+}
+
+/// Copies `rows` rows of `a` from `first` on to a row of MR elements for each element of the inner dimension. From `g.a` on,
+/// `readable` rows are valid.
+///
+/// # Safety
+/// The rows are valid; `to` has room for k rows of MR elements and a vector.
+#[inline(always)]
+unsafe fn copy_tile<V: Vector>(
+    g: &Gemm<V::Elem>,
+    first: usize,
+    rows: usize,
+    readable: usize,
+    to: *mut V::Elem,
+) {
+    let from = g.a.wrapping_add(first * g.a_row);
+    let vectors = rows.div_ceil(V::LANES);
+    // SAFETY: the rows, and those that whole vectors read beyond them, are readable; p < k. What a vector writes beyond a
+    // row of the copy is the begin of the next row, which is written after it.
+    unsafe {
+        let mut p = 0;
+        if g.a_col == 1 && first + vectors * V::LANES <= readable {
+            while g.k - p >= V::HALF {
+                if p.is_multiple_of(64 / size_of::<V::Elem>()) {
+                    // The same lines of the next tile, whose rows are too short to be read ahead.
+                    for r in rows..2 * rows {
+                        V::prefetch(from.wrapping_add(r * g.a_row + p));
+                    }
+                }
+                for v in (0..vectors).rev() {
+                    let from = from.add(v * V::LANES * g.a_row + p);
+                    V::transpose(from, g.a_row, to.add(p * V::MR + v * V::LANES), V::MR);
+                }
+                p += V::HALF;
+            }
+        }
+        Pack::<V> {
+            from: from.wrapping_add(p * g.a_col),
+            k: g.k - p,
+            row: g.a_col,
+            col: g.a_row,
+            cols: rows,
+            to: to.add(p * V::MR),
+            width: V::MR,
+        }
+        .run();
     }
 }
 

@@ -1,11 +1,11 @@
 //! The product of one pair of matrices: the instruction set, and the order of the sum.
 
-use super::blocks::{self, worth_packing};
+use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::epilogue::relu;
-use super::lines::Dots;
+use super::lines::{Dots, Outer};
 use super::packed::{self, Job};
 use super::portable::Portable;
-use super::tile::Strips;
+use super::tile::{Strip, Strips};
 use super::vector::{NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Scalar;
@@ -24,7 +24,7 @@ pub(crate) mod vector {
             // theirs follows from k alone, which no split changes.
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
-            Level::Avx512 if g.k <= 16 && (g.dots || g.n <= 8) => unsafe {
+            Level::Avx512 if g.k <= 16 && (g.dots != 0 || g.n <= 8) => unsafe {
                 gemm::<std::arch::x86_64::__m256>(g)
             },
             #[cfg(target_arch = "x86_64")]
@@ -47,7 +47,7 @@ pub(crate) mod vector {
             // theirs follows from k alone, which no split changes.
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
-            Level::Avx512 if g.k <= 16 && (g.dots || g.n <= 4) => unsafe {
+            Level::Avx512 if g.k <= 16 && (g.dots != 0 || g.n <= 4) => unsafe {
                 gemm::<std::arch::x86_64::__m256d>(g)
             },
             #[cfg(target_arch = "x86_64")]
@@ -120,6 +120,9 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
     }
 }
 
+/// Rows that are written together where the inner dimension is short.
+const BAND: usize = 4;
+
 /// # Safety
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set.
 #[inline]
@@ -129,16 +132,55 @@ unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
         if g.m == 0 || g.n == 0 {
             return;
         }
-        if g.dots {
-            return V::call(Dots::<V>(g));
+        if g.dots != 0 {
+            if g.dots == g.n && g.b_row == 1 {
+                return V::call(Dots::<V>(g));
+            }
+            return dotted::<V>(g);
         }
         if g.c_col != 1 {
             return scattered::<V>(g);
+        }
+        // One vector of columns: the shortest way, for the smallest products.
+        if g.n <= V::LANES && g.k <= V::KC && g.b_col == 1 && g.m < 48 {
+            return V::call(Strip::<V, 1, true>::new(g, 0, g.n, std::ptr::null_mut()));
+        }
+        if g.k >= 1 && g.k <= 4 && g.n >= 2 * V::LANES && g.b_col == 1 {
+            return V::call(Outer::<V>(g));
+        }
+        // In bands of a few rows where writing the result takes most of the time: lines of many rows may fall on one set of
+        // the cache.
+        if g.k <= 8 && g.n >= 8 * NV * V::LANES && g.m > BAND && g.b_col == 1 {
+            for i in (0..g.m).step_by(BAND) {
+                V::call(Strips::<V>(&g.part(i, BAND.min(g.m - i), 0, g.n)));
+            }
+            return;
         }
         if g.k <= V::KC && g.b_col == 1 && !worth_packing::<V>(g) {
             return V::call(Strips::<V>(g));
         }
         deep::<V>(g);
+    }
+}
+
+/// The product with its last columns as dot products.
+///
+/// # Safety
+/// As `gemm`; rows of `a` are contiguous.
+#[inline(never)]
+unsafe fn dotted<V: Vector>(g: &Gemm<V::Elem>) {
+    let first = g.n - g.dots;
+    let last = g.part(0, g.m, first, g.dots);
+    // SAFETY: promised by the caller.
+    unsafe {
+        if first > 0 {
+            gemm::<V>(&g.part(0, g.m, 0, first));
+        }
+        if last.b_row == 1 {
+            V::call(Dots::<V>(&last));
+        } else {
+            columns_packed::<V>(&last);
+        }
     }
 }
 
@@ -150,8 +192,9 @@ unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
 #[inline(never)]
 unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
     let pack = worth_packing::<V>(g);
+    let wide = pack && from_afar::<V>(g);
     let depth = depth::<V>(g.k);
-    let width = if pack && g.m > V::MC {
+    let width = if wide || pack && g.m > V::MC {
         columns::<V>(g.n, depth)
     } else {
         g.n
@@ -164,7 +207,7 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
             // SAFETY: the part is of the product, with k <= KC.
             unsafe {
                 if pack {
-                    blocks::packed::<V>(&part);
+                    blocks::packed::<V>(&part, wide);
                 } else {
                     V::call(Strips::<V>(&part));
                 }

@@ -5,58 +5,114 @@ use super::vector::{Kernel, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Scalar;
 
-/// Few rows times a `b` whose columns are contiguous: dot products along the inner dimension.
+/// Rows of `a` times columns of `b`, both contiguous, as dot products along the inner dimension: for a result of few rows or
+/// columns, which would leave vectors along its rows mostly empty.
 pub(super) struct Dots<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
 
 impl<V: Vector> Kernel for Dots<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
-        for i in 0..g.m {
-            let mut j = 0;
-            // SAFETY: rows and columns are within the sizes.
-            unsafe {
-                while g.n - j >= 4 {
-                    dots::<V, 4>(g, i, j);
-                    j += 4;
+        let mut i = 0;
+        // SAFETY: rows are within the sizes.
+        unsafe {
+            while g.m - i >= 4 {
+                if V::MR > 6 {
+                    band::<V, 4, 4>(g, i);
+                } else {
+                    band::<V, 4, 2>(g, i);
                 }
-                while j < g.n {
-                    dots::<V, 1>(g, i, j);
-                    j += 1;
-                }
+                g.activate(i, 4, 0, g.n);
+                i += 4;
+            }
+            while i < g.m {
+                band::<V, 1, 4>(g, i);
                 g.activate(i, 1, 0, g.n);
+                i += 1;
             }
         }
     }
 }
 
-/// Elements (i, j..j + N) as dot products.
+/// Rows `i..i + R` of the result, N columns at a time. R * N sums, N vectors of `b` and one of `a` fit into the registers.
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the rows are within the result, and the inner strides are 1.
+#[inline(always)]
+unsafe fn band<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize) {
+    let mut j = 0;
+    // SAFETY: columns are within the sizes; the rest is promised by the caller.
+    unsafe {
+        while g.n - j >= N {
+            dots::<V, R, N>(g, i, j);
+            j += N;
+        }
+        if N > 2 && g.n - j >= 2 {
+            dots::<V, R, 2>(g, i, j);
+            j += 2;
+        }
+        while j < g.n {
+            dots::<V, R, 1>(g, i, j);
+            j += 1;
+        }
+    }
+}
+
+/// Elements (i..i + R, j..j + N) as dot products. Each is one chain of vectors, whose lanes are then summed in one order,
+/// wherever in a tile it sits.
 ///
 /// # Safety
 /// As [`Scalar::gemm`]; the elements are within the result, and the inner strides are 1.
 #[inline(always)]
-unsafe fn dots<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, j: usize) {
+unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize, j: usize) {
     // SAFETY: elements are within the sizes, so the caller promises that they are valid.
     unsafe {
-        let a = g.a.add(i * g.a_row);
-        let b = g.b.add(j * g.b_col);
-        let mut acc = [V::splat(V::Elem::ZERO); N];
+        let zero = V::splat(V::Elem::ZERO);
+        let mut a = [g.a.add(i * g.a_row); R];
+        for r in 1..R {
+            a[r] = a[r - 1].add(g.a_row);
+        }
+        let mut b = [g.b.add(j * g.b_col); N];
+        for c in 1..N {
+            b[c] = b[c - 1].add(g.b_col);
+        }
+        let mut acc = [[zero; N]; R];
         let mut p = 0;
         while g.k - p >= V::LANES {
-            let x = V::load(a.add(p));
+            let mut y = [zero; N];
             for c in 0..N {
-                acc[c] = x.mul_add(V::load(b.add(c * g.b_col + p)), acc[c]);
+                y[c] = V::load(b[c].add(p));
+            }
+            for r in 0..R {
+                let x = V::load(a[r].add(p));
+                for c in 0..N {
+                    acc[r][c] = x.mul_add(y[c], acc[r][c]);
+                }
             }
             p += V::LANES;
         }
         if p < g.k {
-            let x = V::load_part(a.add(p), g.k - p);
+            let rest = g.k - p;
+            let mut y = [zero; N];
             for c in 0..N {
-                acc[c] = x.mul_add(V::load_part(b.add(c * g.b_col + p), g.k - p), acc[c]);
+                y[c] = V::load_part(b[c].add(p), rest);
+            }
+            for r in 0..R {
+                let x = V::load_part(a[r].add(p), rest);
+                for c in 0..N {
+                    acc[r][c] = x.mul_add(y[c], acc[r][c]);
+                }
             }
         }
-        for c in 0..N {
-            finish(g, i, j + c, acc[c].sum());
+        for q in (0..R * N).step_by(4) {
+            let mut four = [zero; 4];
+            for (l, sum) in four.iter_mut().enumerate().take(R * N - q) {
+                *sum = acc[(q + l) / N][(q + l) % N];
+            }
+            let sums = V::sum4(four);
+            for (l, &sum) in sums.iter().enumerate().take(R * N - q) {
+                finish(g, i + (q + l) / N, j + (q + l) % N, sum);
+            }
         }
     }
 }
@@ -94,37 +150,114 @@ pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
             }
             let mut j = 0;
             while j < n {
-                let left = n - j;
-                let get = |p: *const V::Elem| {
-                    if left < V::LANES {
-                        V::load_part(p, left)
-                    } else {
-                        V::load(p)
-                    }
-                };
-                let c = part.c.add(j);
-                let mut y = V::splat(g.alpha).mul(V::load(sums.add(j)));
-                if g.beta != V::Elem::ZERO {
-                    y = V::splat(g.beta).mul_add(get(c), y);
-                }
-                if !g.bias.is_null() {
-                    y = y.add(if g.bias_by_row {
-                        V::splat(*part.bias)
-                    } else {
-                        get(part.bias.add(j))
-                    });
-                }
-                if g.activation == Activation::Relu {
-                    y = y.relu();
-                }
-                if left < V::LANES {
-                    y.store_part(c, left);
-                } else {
-                    y.store(c);
-                }
+                store(&part, 0, j, V::load(sums.add(j)));
                 j += V::LANES;
             }
             part.activate(0, 1, 0, n);
+        }
+    }
+}
+
+/// Writes as many elements as there are of row `i` from column `j` on, a vector at most, from their sums; a long activation is
+/// left to [`Gemm::activate`].
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the elements are within the result, whose rows are contiguous.
+#[inline(always)]
+unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sums: V) {
+    let left = g.n - j;
+    // SAFETY: promised by the caller; only `left` elements are read and written.
+    unsafe {
+        let get = |p: *const V::Elem| {
+            if left < V::LANES {
+                V::load_part(p, left)
+            } else {
+                V::load(p)
+            }
+        };
+        let c = g.c.add(i * g.c_row + j);
+        let mut y = sums;
+        if g.alpha != V::Elem::ONE {
+            y = V::splat(g.alpha).mul(y);
+        }
+        if g.beta != V::Elem::ZERO {
+            y = V::splat(g.beta).mul_add(get(c), y);
+        }
+        if !g.bias.is_null() {
+            y = y.add(if g.bias_by_row {
+                V::splat(*g.bias.add(i))
+            } else {
+                get(g.bias.add(j))
+            });
+        }
+        if g.activation == Activation::Relu {
+            y = y.relu();
+        }
+        if left < V::LANES {
+            y.store_part(c, left);
+        } else {
+            y.store(c);
+        }
+    }
+}
+
+/// A product with an inner dimension of 1 to 4, which takes less time than writing the result: row by row, in the order of
+/// memory.
+pub(super) struct Outer<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Outer<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            match self.0.k {
+                1 => outer::<V, 1>(self.0),
+                2 => outer::<V, 2>(self.0),
+                3 => outer::<V, 3>(self.0),
+                _ => outer::<V, 4>(self.0),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`Scalar::gemm`]; k = K; rows of `b` and of the result are contiguous.
+#[inline(always)]
+unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
+    // SAFETY: rows, columns and p < K are within the sizes, so the caller promises that they are valid.
+    unsafe {
+        let zero = V::splat(V::Elem::ZERO);
+        let plain = g.alpha == V::Elem::ONE
+            && g.beta == V::Elem::ZERO
+            && g.bias.is_null()
+            && g.activation != Activation::Relu;
+        for i in 0..g.m {
+            let c = g.c.add(i * g.c_row);
+            let mut x = [zero; K];
+            for p in 0..K {
+                x[p] = V::splat(*g.a.add(i * g.a_row + p * g.a_col));
+            }
+            let mut j = 0;
+            while g.n - j >= V::LANES {
+                let mut y = zero;
+                for p in 0..K {
+                    y = x[p].mul_add(V::load(g.b.add(p * g.b_row + j)), y);
+                }
+                if plain {
+                    y.store(c.add(j));
+                } else {
+                    store(g, i, j, y);
+                }
+                j += V::LANES;
+            }
+            if j < g.n {
+                let mut y = zero;
+                for p in 0..K {
+                    y = x[p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
+                }
+                store(g, i, j, y);
+            }
+            g.activate(i, 1, 0, g.n);
         }
     }
 }

@@ -92,7 +92,7 @@ impl<T: Scalar> PackRoom<T> {
 
     /// Copies the matrix of `k` rows and `n` columns, in place of what was copied before, for products of about `m` rows. O(k n).
     ///
-    /// It is not copied where the products would not be faster: of one to three rows, which have ways of their own; of many rows, which copy it block by block in less time than
+    /// It is not copied where the products would not be faster: of few rows, which are dot products or have other ways of their own; of many rows, which copy it block by block in less time than
     /// they take; of a matrix with contiguous rows that fits into a cache.
     ///
     /// # Panics
@@ -121,7 +121,11 @@ impl<T: Scalar> PackRoom<T> {
             (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.row, b.col);
             let room = &mut self.copy;
             let far = k.saturating_mul(n).saturating_mul(size_of::<T>()) >= FAR;
-            let gains = ROWS.contains(&m) && (b.col != 1 || far);
+            let mut direct = g;
+            (direct.m, direct.a_row, direct.a_col) = (m, k, 1);
+            (direct.c_row, direct.c_col) = (n, 1);
+            direct.orient();
+            let gains = ROWS.contains(&m) && (b.col != 1 || far) && direct.dots == 0;
             let len = if gains {
                 // SAFETY: the size of a copy asks for nothing.
                 unsafe { T::packed(Job::Size(&g)) }
@@ -187,7 +191,7 @@ pub fn matmul_packed<T: Scalar>(
         || b.level != simd::level()
         || !ROWS.contains(&m)
         || c.col != 1
-        || direct.dots
+        || direct.dots != 0
         || !disjoint(&[s.m, s.n], &[c.row, c.col])
     {
         return matmul(s, alpha, a, b.b, beta, epilogue, c);

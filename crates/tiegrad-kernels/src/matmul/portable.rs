@@ -94,16 +94,16 @@ macro_rules! portable {
                 to: *mut $float,
                 to_stride: usize,
             ) {
-                for l in 0..$lanes {
-                    for p in 0..$lanes {
+                for p in 0..$lanes {
+                    for l in 0..$lanes {
                         // SAFETY: promised by the caller.
                         unsafe { *to.add(p * to_stride + l) = *from.add(l * stride + p) };
                     }
                 }
             }
             #[inline(always)]
-            unsafe fn sum(self) -> $float {
-                self.0.iter().sum()
+            unsafe fn sum4(v: [Self; 4]) -> [$float; 4] {
+                v.map(|v| v.0.iter().sum())
             }
         }
     };

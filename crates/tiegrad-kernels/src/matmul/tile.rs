@@ -49,6 +49,8 @@ pub(super) struct Strip<'a, V: Vector, const N: usize, const TAIL: bool> {
     to: *mut V::Elem,
     /// Where `a` is copied tile by tile: from one tile to the next; 0: rows are `a_row` apart throughout.
     a_tile: usize,
+    /// From this strip of `b` to the next.
+    next: usize,
 }
 
 /// Not inlined into the kernels that run strips, so that they share the tiles.
@@ -149,12 +151,19 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             last,
             to,
             a_tile: 0,
+            next: N * V::LANES,
         }
     }
 
     /// With `a` copied tile by tile.
     pub(super) fn with_tiles(mut self, a_tile: usize) -> Self {
         self.a_tile = a_tile;
+        self
+    }
+
+    /// With the next strip of `b` that far.
+    pub(super) fn with_next(mut self, next: usize) -> Self {
+        self.next = next;
         self
     }
 
@@ -187,10 +196,14 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             }
             let mut b = g.b.wrapping_add(self.j);
             let mut to = self.to;
-            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes.
-            let ahead = if g.k >= 64 { AHEAD } else { 0 };
-            for part in [g.k - ahead, ahead] {
-                if part == AHEAD && N == NV && !TAIL {
+            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes. The first
+            // tile of a strip also asks for rows of `b` ahead of it, where those of a large matrix are pages apart, and near
+            // the end for the first rows of the next strip.
+            let ahead = if g.k >= 16 { AHEAD.min(g.k) } else { 0 };
+            let fetch = N >= NV && !TAIL && t == 0 && ahead > 0;
+            let mut from_b = if fetch { ahead * g.b_row } else { 0 };
+            for (last, part) in [(false, g.k - ahead), (true, ahead)] {
+                if last && ahead > 0 && N == NV && !TAIL {
                     for r in 0..M {
                         for v in 0..N {
                             V::prefetch(
@@ -198,12 +211,18 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                             );
                         }
                     }
+                    if fetch {
+                        from_b = self.next.wrapping_sub((g.k - ahead) * g.b_row);
+                    }
                 }
                 for _ in 0..part {
                     let mut bv = [zero; N];
                     for v in 0..N {
                         let from = b.wrapping_add(v * V::LANES);
                         bv[v] = self.load(from, v);
+                        if N >= NV && !TAIL {
+                            V::prefetch(from.wrapping_add(from_b));
+                        }
                         if COPY {
                             bv[v].store(to.add(v * V::LANES));
                         }

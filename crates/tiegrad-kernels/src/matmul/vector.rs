@@ -57,7 +57,8 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`call`](Vector::call).
     unsafe fn relu(self) -> Self;
-    /// Row p of `to` (HALF rows, `to_stride` apart) = elements p of `LANES` runs of HALF elements, `stride` apart.
+    /// Row p of `to` (HALF rows, `to_stride` apart) = elements p of `LANES` runs of HALF elements, `stride` apart. Rows
+    /// are written one after the other, so that they may overlap.
     /// # Safety
     /// Both sides are valid.
     unsafe fn transpose(
@@ -66,10 +67,10 @@ pub(crate) trait Vector: Copy {
         to: *mut Self::Elem,
         to_stride: usize,
     );
-    /// The sum of all lanes, in a fixed order.
+    /// The sums of the lanes of each, in one order for all four.
     /// # Safety
     /// As [`call`](Vector::call).
-    unsafe fn sum(self) -> Self::Elem;
+    unsafe fn sum4(v: [Self; 4]) -> [Self::Elem; 4];
 }
 
 /// Something to run in a function compiled for an instruction set.

@@ -34,6 +34,10 @@ fn on_every_level<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2
         (g.c, g.c_row, g.c_col) = (expected.as_mut_ptr(), n + 3, 1);
         let mut direct = g;
         direct.orient();
+        if direct.dots != 0 {
+            // Dot products are summed in another order, and are not computed from a copy.
+            return;
+        }
         let mut found = old.clone();
         // SAFETY: the vectors hold matrices of these sizes and strides; the copy has the length asked for, and two numbers to guard it.
         let guard = unsafe {
@@ -67,7 +71,7 @@ fn a_copied_operand_gives_the_same_bits_on_every_path() {
         (5, 9),
         (32, 8),
         (33, 40),
-        (130, 17),
+        (150, 17),
         (70, 390),
         (200, 900),
     ] {
@@ -149,8 +153,8 @@ fn what_would_not_gain_is_not_copied() {
     let mut room = PackRoom::new();
     let mut copied = |m, n, b| !room.pack(m, 1024, n, b).copy.is_empty();
     let (plain, transposed) = (Mat::new(&b, 1024), Mat::new(&b, 1024).t());
-    assert!(copied(4, 1024, plain) && copied(128, 1024, transposed) && copied(4, 8, transposed));
-    assert!(!copied(4, 1023, plain));
+    assert!(copied(4, 1024, plain) && copied(128, 1024, transposed));
+    assert!(!copied(4, 1023, plain) && !copied(8, 1024, transposed));
     assert!(!copied(3, 1024, transposed) && !copied(129, 1024, plain));
 }
 
