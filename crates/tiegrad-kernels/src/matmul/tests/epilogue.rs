@@ -179,6 +179,9 @@ fn the_bits_are_those_of_the_separate_kernel_on_every_path() {
         (40, 1, 17),
         (7, 33, 5),
         (13, 65, 12),
+        // A short inner dimension.
+        (9, 70, 3),
+        (9, 520, 7),
         (25, 70, 0),
         // Few columns, which become rows.
         (35, 10, 20),
