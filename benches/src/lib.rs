@@ -31,6 +31,29 @@ struct Setup<N, O> {
     opt: O,
 }
 
+impl<N, O: Optimizer<f32>> Setup<N, O> {
+    fn new(net: N, params: Params<f32>, opt: O) -> Self {
+        Setup {
+            net,
+            params,
+            tape: Tape::new(),
+            opt,
+        }
+    }
+
+    /// The whole step around a loss.
+    #[inline(always)]
+    fn step(
+        &mut self,
+        loss: impl for<'t> FnOnce(&N, Graph<'t, f32>) -> Var<'t, f32>,
+    ) -> Result<f32, Error> {
+        let loss = loss(&self.net, self.tape.record(&mut self.params)).backward()?;
+        self.opt.step(&mut self.params)?;
+        self.params.zero_grad();
+        Ok(loss)
+    }
+}
+
 fn rng() -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(7)
 }
@@ -56,12 +79,7 @@ impl Default for W1 {
         );
         let (x, y) = (data(&mut rng, (2, 4)), data(&mut rng, (2, 1)));
         W1 {
-            setup: Setup {
-                net,
-                params,
-                tape: Tape::new(),
-                opt: SGD::new(0.01),
-            },
+            setup: Setup::new(net, params, SGD::new(0.01)),
             x,
             y,
         }
@@ -70,20 +88,8 @@ impl Default for W1 {
 
 impl Work for W1 {
     fn step(&mut self) -> Result<f32, Error> {
-        let Setup {
-            net,
-            params,
-            tape,
-            opt,
-        } = &mut self.setup;
-        let g = tape.record(params);
-        let loss = net
-            .forward(g.input(&self.x))
-            .mse_loss(g.input(&self.y))
-            .backward()?;
-        opt.step(params)?;
-        params.zero_grad();
-        Ok(loss)
+        let W1 { setup, x, y } = self;
+        setup.step(|net, g| net.forward(g.input(&*x)).mse_loss(g.input(&*y)))
     }
 }
 
@@ -109,12 +115,7 @@ impl Default for W2 {
         let x = data(&mut rng, (128, 784));
         let y = (0..128).map(|_| rng.random_range(0..10)).collect();
         W2 {
-            setup: Setup {
-                net,
-                params,
-                tape: Tape::new(),
-                opt: Adam::new(1e-5),
-            },
+            setup: Setup::new(net, params, Adam::new(1e-5)),
             x,
             y,
         }
@@ -123,21 +124,11 @@ impl Default for W2 {
 
 impl Work for W2 {
     fn step(&mut self) -> Result<f32, Error> {
-        let Setup {
-            net,
-            params,
-            tape,
-            opt,
-        } = &mut self.setup;
-        let g = tape.record(params);
-        let targets = g.indices((&self.y[..], [128]));
-        let loss = net
-            .forward(g.input(&self.x))
-            .cross_entropy(targets)
-            .backward()?;
-        opt.step(params)?;
-        params.zero_grad();
-        Ok(loss)
+        let W2 { setup, x, y } = self;
+        setup.step(|net, g| {
+            let targets = g.indices((&y[..], [128]));
+            net.forward(g.input(&*x)).cross_entropy(targets)
+        })
     }
 }
 
@@ -166,12 +157,7 @@ impl W3 {
         let mut tokens = || (0..12 * 64).map(|_| rng.random_range(0..65)).collect();
         let (x, y) = (tokens(), tokens());
         Ok(W3 {
-            setup: Setup {
-                net,
-                params,
-                tape: Tape::new(),
-                opt: AdamW::new(1e-5),
-            },
+            setup: Setup::new(net, params, AdamW::new(1e-5)),
             x,
             y,
         })
@@ -185,36 +171,10 @@ impl W3 {
 
 impl Work for W3 {
     fn step(&mut self) -> Result<f32, Error> {
-        let Setup {
-            net,
-            params,
-            tape,
-            opt,
-        } = &mut self.setup;
-        let g = tape.record(params);
-        let (x, y) = (
-            g.indices((&self.x[..], Self::SHAPE)),
-            g.indices((&self.y[..], Self::SHAPE)),
-        );
-        let loss = net.loss(x, y).backward()?;
-        opt.step(params)?;
-        params.zero_grad();
-        Ok(loss)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_work_is_the_work() {
-        assert!(W1::default().step().unwrap() > 0.0);
-        let digits = W2::default().step().unwrap();
-        assert!((digits - 10.0_f32.ln()).abs() < 0.3, "{digits}");
-        let mut gpt = W3::new().unwrap();
-        assert_eq!(gpt.num_parameters(), 804_096);
-        let loss = gpt.step().unwrap();
-        assert!((loss - 65.0_f32.ln()).abs() < 0.1, "{loss}");
+        let W3 { setup, x, y } = self;
+        setup.step(|net, g| {
+            let tokens = |tokens| g.indices((tokens, Self::SHAPE));
+            net.loss(tokens(&x[..]), tokens(&y[..]))
+        })
     }
 }

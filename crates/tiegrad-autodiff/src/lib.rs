@@ -43,6 +43,8 @@ pub mod ops;
 mod recording;
 mod sample;
 mod shapes;
+#[cfg(debug_assertions)]
+mod shared;
 mod sink;
 mod tape;
 mod uses;
@@ -54,6 +56,9 @@ pub use input::{AsIndex, Indices, Input};
 pub use op::{ArgKind, Backward, Dst, Forward, Op, View};
 pub use sample::{ArgSpec, Sample};
 pub use shapes::{Applied, Part, Watch};
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use shared::compiled;
 pub use tape::{RngState, Tape};
 pub use uses::{Contribution, UseGrads};
 pub use var::Var;

@@ -28,19 +28,19 @@ fn r43_values_are_set_directly() {
     assert_eq!(row.value().unwrap()[[0, 0]], 42.0 + bias);
 }
 
-/// While a graph is alive, setting a value does not compile: `compile_fail/write_before_backward.rs` is that program and what the compiler says of it
-/// (`compile_fail.rs` runs it). After the last use of the graph it does, without a block around it.
+/// While a graph is alive, setting a value does not compile: `compile_fail/cases/write_before_backward.rs` is that program and what the compiler says of it
+/// (`compile_fail/main.rs` runs it). After the last use of the graph it does, without a block around it.
 #[test]
 fn r44_no_value_is_set_while_a_graph_is_alive() {
-    let program = include_str!("../compile_fail/write_before_backward.rs");
-    let words = include_str!("../compile_fail/write_before_backward.stderr");
+    let program = include_str!("../../compile_fail/cases/write_before_backward.rs");
+    let words = include_str!("../../compile_fail/cases/write_before_backward.stderr");
     assert!(program.contains("value_mut") && program.contains("backward"));
     assert!(
         words.contains("E0499") && words.contains("tape.record(&mut params)"),
         "{words}"
     );
-    let runner = include_str!("../compile_fail.rs");
-    assert!(runner.contains(r#"compile_fail("tests/compile_fail/write_before_backward.rs")"#));
+    let runner = include_str!("../../compile_fail/main.rs");
+    assert!(runner.contains(r#"compile_fail("cases/write_before_backward.rs")"#));
 
     let mut params = Params::<f32>::new();
     let net = mlp(&mut params);

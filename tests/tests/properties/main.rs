@@ -2,8 +2,8 @@
 //!
 //! With them, trainings that must get somewhere (`end_to_end`).
 //!
-//! Elsewhere: what must not compile (`compile_fail`), no allocation in a step (`no_allocation`), the same bits for every number of threads
-//! (`threads`). They share a process because every test program compiles the engine's generic code anew.
+//! Elsewhere: what must not compile (`tests/compile_fail`), no allocation in a step (`no_allocation`), the same bits for every number of threads
+//! (`threads`). They share a process because every test program costs time to compile.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 )]
 
 mod bad_input;
+mod benchmarks;
 mod common;
 mod contributions;
 mod end_to_end;

@@ -62,7 +62,7 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
         let m = self.g.m;
         // SAFETY: tiles cover the rows once; the rest is promised by the caller.
         unsafe {
-            if N > NV {
+            if const { N > NV } {
                 match m {
                     1 => self.tile::<1, false>(0, 0, self.g),
                     2 => self.tile::<2, false>(0, 0, self.g),
@@ -76,13 +76,13 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
             let mut i = 0;
             let mut g = self.g;
             let copied;
-            if !TAIL && !self.to.is_null() {
+            if const { !TAIL } && !self.to.is_null() {
                 // `copies` knows that no other heights occur.
                 match V::MR - rows {
-                    0 if V::MR > 6 => self.tile::<12, true>(0, 0, g),
-                    1 if V::MR > 6 => self.tile::<11, true>(0, 0, g),
-                    2 if V::MR > 6 => self.tile::<10, true>(0, 0, g),
-                    _ if V::MR > 6 => self.tile::<9, true>(0, 0, g),
+                    0 if const { V::MR > 6 } => self.tile::<12, true>(0, 0, g),
+                    1 if const { V::MR > 6 } => self.tile::<11, true>(0, 0, g),
+                    2 if const { V::MR > 6 } => self.tile::<10, true>(0, 0, g),
+                    _ if const { V::MR > 6 } => self.tile::<9, true>(0, 0, g),
                     0 => self.tile::<6, true>(0, 0, g),
                     _ => self.tile::<5, true>(0, 0, g),
                 }
@@ -107,12 +107,12 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
                     4 => self.tile::<4, false>(i, t, g),
                     5 => self.tile::<5, false>(i, t, g),
                     6 => self.tile::<6, false>(i, t, g),
-                    7 if V::MR > 6 => self.tile::<7, false>(i, t, g),
-                    8 if V::MR > 6 => self.tile::<8, false>(i, t, g),
-                    9 if V::MR > 6 => self.tile::<9, false>(i, t, g),
-                    10 if V::MR > 6 => self.tile::<10, false>(i, t, g),
-                    11 if V::MR > 6 => self.tile::<11, false>(i, t, g),
-                    _ if V::MR > 6 => self.tile::<12, false>(i, t, g),
+                    7 if const { V::MR > 6 } => self.tile::<7, false>(i, t, g),
+                    8 if const { V::MR > 6 } => self.tile::<8, false>(i, t, g),
+                    9 if const { V::MR > 6 } => self.tile::<9, false>(i, t, g),
+                    10 if const { V::MR > 6 } => self.tile::<10, false>(i, t, g),
+                    11 if const { V::MR > 6 } => self.tile::<11, false>(i, t, g),
+                    _ if const { V::MR > 6 } => self.tile::<12, false>(i, t, g),
                     _ => self.tile::<6, false>(i, t, g),
                 }
                 self.activate(i, rows);

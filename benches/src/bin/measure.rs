@@ -1,4 +1,4 @@
-//! Times the kernels on one machine: `cargo run --release -p tiegrad-kernels --example measure [threads]`.
+//! Times the kernels on one machine: `cargo run --release -p tiegrad-benches --bin measure [threads]`.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,0 +1,1 @@
+//! Nothing to call: `main.rs` compiles `cases/`.
