@@ -2,13 +2,16 @@
 //!
 //! `just bench-matmul [threads=1] [f32] [f64] [plain] [abt] [atb] [random[=200]] [ms=4] [rounds=5] [peers=gemm,faer] [MxKxN ...]`: without shapes, the
 //! list below; with `random`, that many shapes with sizes from 1 to 2,048 (every second one with uniform logarithms).
-//! Without a type or form, all of them.
+//! Without a type or form, all of them. `packed` compares, instead of libraries, products with a weight
+//! that is copied once for several with ordinary ones, `epilogue` fused activations with passes of their own.
 //!
 //! A round runs every library once on a problem, for `ms` milliseconds and at least twice; a round's time is the median
 //! of its calls, in processor time on one thread. Printed are GFLOP/s by the median round (and the best), the median over rounds of the ratio to the best
 //! other library, and the fraction of the peak of fused multiply-adds that the same process measured.
 #![allow(missing_docs, reason = "a program")]
 
+mod epilogue;
+mod packed;
 mod peak;
 mod peers;
 
@@ -52,6 +55,8 @@ struct Options {
     types: Vec<String>,
     forms: Vec<Form>,
     shapes: Vec<[usize; 4]>,
+    /// What to compare instead of libraries: `packed` or `epilogue`.
+    other: Option<String>,
     /// The libraries to compare with; empty: all.
     peers: Vec<String>,
 }
@@ -64,6 +69,7 @@ fn options() -> Options {
         types: Vec::new(),
         forms: Vec::new(),
         shapes: Vec::new(),
+        other: None,
         peers: Vec::new(),
     };
     for arg in std::env::args().skip(1) {
@@ -79,6 +85,7 @@ fn options() -> Options {
             "plain" => o.forms.push(Form::Plain),
             "abt" => o.forms.push(Form::RightTransposed),
             "atb" => o.forms.push(Form::LeftTransposed),
+            "packed" | "epilogue" => o.other = Some(name.to_owned()),
             "random" => o.shapes.extend(random(value.parse().unwrap_or(200))),
             _ => {
                 let sizes: Vec<usize> = arg.split('x').map_while(|s| s.parse().ok()).collect();
@@ -129,9 +136,13 @@ fn main() {
         o.milliseconds
     );
     for name in &o.types {
-        match &name[..] {
-            "f32" => compare::<f32>(&o, peak::f32()),
-            _ => compare::<f64>(&o, peak::f64()),
+        match (&name[..], o.other.as_deref()) {
+            ("f32", None) => compare::<f32>(&o, peak::f32()),
+            (_, None) => compare::<f64>(&o, peak::f64()),
+            ("f32", Some("packed")) => packed::compare::<f32>(&o),
+            (_, Some("packed")) => packed::compare::<f64>(&o),
+            ("f32", _) => epilogue::compare::<f32>(&o),
+            _ => epilogue::compare::<f64>(&o),
         }
     }
 }

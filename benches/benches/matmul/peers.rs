@@ -7,7 +7,7 @@ use faer::linalg::matmul::matmul as faer_matmul;
 use libloading::Library;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
-use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::threads;
 
 /// Which operand is stored transposed.
@@ -190,7 +190,7 @@ macro_rules! float {
                         batch: [0, p.k * p.n],
                     },
                     0.0,
-                    None,
+                    Epilogue::NONE,
                     MatMut {
                         data: c,
                         row: p.n,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tiegrad_kernels::attention::{
     AttentionShape, View4, View4Mut, attention, attention_backward_scores,
 };
-use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::step::{AdamStep, adam};
 use tiegrad_kernels::{Scalar, Write, elementwise, reduce, rows, threads};
 
@@ -67,7 +67,7 @@ fn product(batch: usize, m: usize, n: usize, k: usize, form: &str) {
                 batch: [0, k * n],
             },
             0.0,
-            None,
+            Epilogue::NONE,
             MatMut {
                 data: &mut c,
                 row: n,

@@ -9,10 +9,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod blocks;
+mod epilogue;
 mod gemm;
 mod lines;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod packed;
 mod portable;
 mod tile;
 mod vector;
@@ -23,7 +25,12 @@ use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
 use blocks::holds_columns;
 pub(crate) use blocks::prepare_thread;
+pub(crate) use epilogue::activate;
+pub use epilogue::{Activation, Epilogue};
 pub(crate) use gemm::{gemm_plain, vector as gemm_vector};
+#[doc(hidden)]
+pub use packed::Job;
+pub use packed::{PackRoom, Packed, matmul_packed};
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
 ///
@@ -141,10 +148,10 @@ impl<'a, T> MatMut<'a, T> {
     /// A row-major matrix of `cols` columns.
     ///
     /// ```
-    /// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+    /// use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
     /// let mut c = [0.0; 2];
     /// let (a, b) = (Mat::new(&[2.0], 1), Mat::new(&[3.0, 4.0], 2));
-    /// matmul(MatmulShape::new(1, 2, 1), 1.0, a, b, 0.0, None, MatMut::new(&mut c, 2));
+    /// matmul(MatmulShape::new(1, 2, 1), 1.0, a, b, 0.0, Epilogue::NONE, MatMut::new(&mut c, 2));
     /// assert_eq!(c, [6.0, 8.0]);
     /// ```
     pub const fn new(data: &'a mut [T], cols: usize) -> Self {
@@ -179,6 +186,8 @@ pub struct Gemm<T> {
     pub(crate) bias: *const T,
     /// Whether the bias has an element per row, instead of one per column.
     pub(crate) bias_by_row: bool,
+    /// Applied after the bias.
+    pub(crate) activation: Activation,
     /// How many of the last columns are computed as dot products with vectors along the inner dimension. This orders the
     /// sum differently, so it is decided from the whole shape.
     pub(crate) dots: usize,
@@ -194,7 +203,7 @@ const PARALLEL: usize = 1 << 19;
 /// Multiply-adds from which operands are copied whole.
 const LARGE: usize = 1 << 24;
 
-/// `c = alpha * a @ b + beta * c`, plus `bias` (length n) in every row.
+/// `c = f(alpha * a @ b + beta * c + bias)`, with the bias and the function f of the [`Epilogue`].
 ///
 /// With `beta == 0`, `c` is never read. With `k == 0` the product is zero. NaN and infinity propagate as in
 /// the triple loop. Large products are split over threads; the bits do not depend on it.
@@ -203,13 +212,13 @@ const LARGE: usize = 1 << 24;
 /// If a slice is too short for its sizes and strides.
 ///
 /// ```
-/// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+/// use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 /// let x = [1.0_f32, 2.0, 3.0, 4.0];          // 2 x 2
 /// let w = [1.0, 0.0, 1.0, 1.0, 2.0, 0.0];    // 3 x 2, used transposed
 /// let mut y = [f32::NAN; 6];
 /// matmul(
 ///     MatmulShape::new(2, 3, 2), 1.0, Mat::new(&x, 2), Mat::new(&w, 2).t(),
-///     0.0, Some(&[0.0, 0.0, 10.0]), MatMut::new(&mut y, 3),
+///     0.0, Epilogue::NONE.bias_per_column(&[0.0, 0.0, 10.0]), MatMut::new(&mut y, 3),
 /// );
 /// assert_eq!(y, [1.0, 3.0, 12.0, 3.0, 7.0, 16.0]);
 /// ```
@@ -219,26 +228,21 @@ pub fn matmul<T: Scalar>(
     a: Mat<'_, T>,
     b: Mat<'_, T>,
     beta: T,
-    bias: Option<&[T]>,
+    epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
     if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
         return;
     }
-    let bias = match bias {
-        Some(bias) => {
-            assert!(bias.len() >= s.n, "the bias is shorter than a row");
-            bias.as_ptr()
-        }
-        None => std::ptr::null(),
-    };
     check(c.data.len(), s, [s.m, s.n], [c.row, c.col], c.batch);
     if s.k != 0 {
         check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
         check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
     }
     let mut g = Gemm::new(s.m, s.n, s.k);
-    (g.alpha, g.beta, g.bias) = (alpha, beta, bias);
+    (g.alpha, g.beta) = (alpha, beta);
+    g.bias = epilogue.bias_ptr(s.m, s.n);
+    (g.bias_by_row, g.activation) = (epilogue.by_row, epilogue.activation);
     (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.row, a.col);
     (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.row, b.col);
     (g.c, g.c_row, g.c_col) = (c.data.as_mut_ptr(), c.row, c.col);
@@ -247,7 +251,12 @@ pub fn matmul<T: Scalar>(
     // SAFETY: `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
         if s.batch != [1, 1] {
-            batched(&g, s, [a.batch, b.batch, c.batch], [c.row, c.col]);
+            let (mut a, mut b) = (a.batch, b.batch);
+            if g.bias_by_row != epilogue.by_row {
+                // `orient` has exchanged the operands.
+                std::mem::swap(&mut a, &mut b);
+            }
+            batched(&g, s, [a, b, c.batch], [c.row, c.col]);
         } else if work < PARALLEL {
             T::gemm(&g);
         } else {
@@ -259,22 +268,20 @@ pub fn matmul<T: Scalar>(
 /// Panics unless a slice of `len` elements holds a batch of matrices with these sizes (none 0) and strides.
 #[inline(always)]
 fn check(len: usize, s: MatmulShape, sizes: [usize; 2], strides: [usize; 2], batch: [usize; 2]) {
+    // What does not fit into a number is beyond every slice, and so is the greatest number.
     let last = |sizes: [usize; 2], strides: [usize; 2]| {
-        let rows = (sizes[0] - 1).checked_mul(strides[0])?;
-        rows.checked_add((sizes[1] - 1).checked_mul(strides[1])?)
+        let rows = (sizes[0] - 1).saturating_mul(strides[0]);
+        rows.saturating_add((sizes[1] - 1).saturating_mul(strides[1]))
     };
     let mut end = last(sizes, strides);
     if s.batch != [1, 1] {
-        end = end.and_then(|end| end.checked_add(last(s.batch, batch)?));
+        end = end.saturating_add(last(s.batch, batch));
     }
-    assert!(
-        end.is_some_and(|end| end < len),
-        "a matrix reaches beyond its slice"
-    );
+    assert!(end < len, "a matrix reaches beyond its slice");
 }
 
 impl<T: Scalar> Gemm<T> {
-    /// A product of these sizes with alpha 1, beta 0, no bias, and no matrices yet.
+    /// A product of these sizes with alpha 1, beta 0, no epilogue, and no matrices yet.
     #[inline(always)]
     pub(crate) fn new(m: usize, n: usize, k: usize) -> Self {
         Gemm {
@@ -294,6 +301,7 @@ impl<T: Scalar> Gemm<T> {
             c_col: 0,
             bias: std::ptr::null(),
             bias_by_row: false,
+            activation: Activation::None,
             dots: 0,
         }
     }
@@ -392,6 +400,23 @@ impl<T: Scalar> Gemm<T> {
         self.bias_by_row = !self.bias_by_row;
     }
 
+    /// The part of the sums from `p` on, `k` long: the first adds the bias, and the last, which completes the sums, applies the activation.
+    #[inline(always)]
+    fn inner(&self, p: usize, k: usize) -> Self {
+        let mut g = *self;
+        g.k = k;
+        g.a = g.a.wrapping_add(p * g.a_col);
+        g.b = g.b.wrapping_add(p * g.b_row);
+        if p > 0 {
+            g.beta = T::ONE;
+            g.bias = std::ptr::null();
+        }
+        if p + k < self.k {
+            g.activation = Activation::None;
+        }
+        g
+    }
+
     /// The part of the product with these rows and columns.
     #[inline(always)]
     fn part(&self, i: usize, m: usize, j: usize, n: usize) -> Self {
@@ -445,17 +470,13 @@ unsafe fn split<T: Scalar>(g: &Gemm<T>) {
     });
 }
 
-/// All products of a batch; `strides` are those of the batches, `c` those of the result's rows and columns.
+/// All products of a batch; `strides` are those of the batches of operands as `g` has them and of the result, `c` those of the result's rows and columns.
 ///
 /// # Safety
 /// As [`Scalar::gemm`], for every product of the batch.
 #[inline(never)]
 unsafe fn batched<T: Scalar>(g: &Gemm<T>, s: MatmulShape, strides: [[usize; 2]; 3], c: [usize; 2]) {
-    let [mut a, mut b, c_batch] = strides;
-    if g.bias_by_row {
-        // `orient` has exchanged the operands.
-        std::mem::swap(&mut a, &mut b);
-    }
+    let [a, b, c_batch] = strides;
     let [b0, b1] = s.batch;
     let count = b0 * b1;
     let one = |i: usize| {

@@ -2,18 +2,18 @@
 //!
 //! ```
 //! use tiegrad_kernels::{matmul, reference};
-//! use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape};
+//! use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape};
 //! let (a, b) = ([1.0_f64, 2.0], [3.0, 4.0]);
 //! let (mut c, mut d) = ([0.0], [0.0]);
 //! let s = MatmulShape::new(1, 1, 2);
-//! matmul::matmul(s, 1.0, Mat::new(&a, 2), Mat::new(&b, 1), 0.0, None, MatMut::new(&mut c, 1));
-//! reference::matmul(s, 1.0, Mat::new(&a, 2), Mat::new(&b, 1), 0.0, None, MatMut::new(&mut d, 1));
+//! matmul::matmul(s, 1.0, Mat::new(&a, 2), Mat::new(&b, 1), 0.0, Epilogue::NONE, MatMut::new(&mut c, 1));
+//! reference::matmul(s, 1.0, Mat::new(&a, 2), Mat::new(&b, 1), 0.0, Epilogue::NONE, MatMut::new(&mut d, 1));
 //! assert_eq!(c, d);
 //! ```
 
 use crate::Write;
 use crate::attention::{AttentionShape, View4, View4Mut};
-use crate::matmul::{Mat, MatMut, MatmulShape};
+use crate::matmul::{Epilogue, Mat, MatMut, MatmulShape};
 use crate::scalar::Scalar;
 
 fn put<T: Scalar>(w: Write, o: &mut T, x: T) {
@@ -44,11 +44,11 @@ fn dot(index: &[usize], strides: &[usize]) -> usize {
 /// [`crate::matmul::matmul`] as three loops.
 ///
 /// ```
-/// use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape};
+/// use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape};
 /// use tiegrad_kernels::reference;
 /// let mut c = [1.0];
 /// let (a, b) = (Mat::new(&[2.0, 3.0], 2), Mat::new(&[4.0, 5.0], 1));
-/// reference::matmul(MatmulShape::new(1, 1, 2), 1.0, a, b, 10.0, None, MatMut::new(&mut c, 1));
+/// reference::matmul(MatmulShape::new(1, 1, 2), 1.0, a, b, 10.0, Epilogue::NONE, MatMut::new(&mut c, 1));
 /// assert_eq!(c, [33.0]); // 2 · 4 + 3 · 5 + 10 · 1
 /// ```
 pub fn matmul<T: Scalar>(
@@ -57,7 +57,7 @@ pub fn matmul<T: Scalar>(
     a: Mat<'_, T>,
     b: Mat<'_, T>,
     beta: T,
-    bias: Option<&[T]>,
+    epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
     for_each_index(&[s.batch[0], s.batch[1], s.m, s.n], |ix| {
@@ -69,7 +69,10 @@ pub fn matmul<T: Scalar>(
         }
         let c = &mut c.data[dot(ix, &[c.batch[0], c.batch[1], c.row, c.col])];
         let old = if beta == T::ZERO { T::ZERO } else { beta * *c };
-        *c = alpha * sum + old + bias.map_or(T::ZERO, |bias| bias[j]);
+        let bias = epilogue
+            .bias
+            .map_or(T::ZERO, |bias| bias[if epilogue.by_row { i } else { j }]);
+        *c = epilogue.activation.call(alpha * sum + old + bias);
     });
 }
 

@@ -3,7 +3,7 @@
 mod dual;
 mod float;
 
-use crate::matmul::Gemm;
+use crate::matmul::{Activation, Gemm, Job};
 pub use dual::Dual;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
@@ -171,6 +171,32 @@ pub trait Scalar:
     /// `c` for reads and writes and not shared with anything.
     #[doc(hidden)]
     unsafe fn gemm(g: &Gemm<Self>);
+
+    /// What vectors do with right operands that are copied once for several products; 0 where there are no vectors.
+    ///
+    /// # Safety
+    /// What the job's sizes and strides reach is valid as for [`gemm`](Scalar::gemm), a copy has the size asked for at the level in use.
+    #[doc(hidden)]
+    unsafe fn packed(_job: Job<'_, Self>) -> usize {
+        0
+    }
+
+    /// Applies an activation in place to a matrix of contiguous rows, `row` apart: what vectorized products end with.
+    ///
+    /// # Safety
+    /// The elements are valid for reads and writes and not shared with anything.
+    #[doc(hidden)]
+    unsafe fn activate(activation: Activation, c: *mut Self, rows: usize, cols: usize, row: usize) {
+        for i in 0..rows {
+            for j in 0..cols {
+                // SAFETY: promised by the caller.
+                unsafe {
+                    let c = c.add(i * row + j);
+                    *c = activation.call(*c);
+                }
+            }
+        }
+    }
 }
 
 /// A function with one method per scalar, called through [`Scalar::apply`].

@@ -4,7 +4,7 @@ use tiegrad_arena::Shape;
 use tiegrad_kernels::attention::{
     AttentionShape, View4, View4Mut, attention, attention_backward_scores,
 };
-use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{Scalar, Write};
 
 use crate::error::Problem;
@@ -170,7 +170,7 @@ impl Op for Attention {
                 col: sd,
                 batch: [sb, sh],
             };
-            matmul(shape, T::ONE, a, b, beta, None, c);
+            matmul(shape, T::ONE, a, b, beta, Epilogue::NONE, c);
         };
         cx.into(2, |dst| {
             product(s.tk, s.tq, s.dv, square(s, probs, true), dy, dst)

@@ -1,7 +1,7 @@
 //! The affine map of a linear layer, in one op.
 
 use tiegrad_arena::Shape;
-use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+use tiegrad_kernels::matmul::{Activation, Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{MAX_RANK, Scalar, Write, reduce};
 
 use crate::error::Problem;
@@ -30,12 +30,142 @@ pub struct Linear {
 /// Rows, in_features, out_features.
 fn sizes(x: &Shape, w: &Shape) -> MatmulShape {
     let (out_features, in_features) = (w[0], w[1]);
-    let rows = x[..x.rank() - 1].iter().product();
+    // The usual rank without a loop.
+    let rows = match **x {
+        [rows, _] => rows,
+        [ref rows @ .., _] => rows.iter().product(),
+        [] => 1,
+    };
     MatmulShape {
         batch: [1, 1],
         m: rows,
         n: out_features,
         k: in_features,
+    }
+}
+
+/// The affine map, with its activation where the product is written.
+#[inline]
+pub(super) fn forward<T: Scalar>(cx: &mut Forward<'_, '_, T>, bias: bool, activation: Activation) {
+    let (x, w) = (cx.arg(0), cx.view(1));
+    let s = sizes(cx.arg_shape(0), w.shape);
+    let (row, col) = w.matrix();
+    let mut epilogue = Epilogue::NONE.activation(activation);
+    if bias {
+        epilogue = epilogue.bias_per_column(cx.arg(2));
+    }
+    let x = Mat {
+        data: x,
+        row: s.k,
+        col: 1,
+        batch: [0, 0],
+    };
+    let wt = Mat {
+        data: w.data,
+        row: col,
+        col: row,
+        batch: [0, 0],
+    };
+    let y = MatMut {
+        data: cx.out(),
+        row: s.n,
+        col: 1,
+        batch: [0, 0],
+    };
+    matmul(s, T::ONE, x, wt, T::ZERO, epilogue, y);
+}
+
+/// The rule, given the gradient of the affine map's result.
+#[inline]
+pub(super) fn backward<T: Scalar>(cx: &Backward<'_, '_, T>, bias: bool, dy: &[T]) {
+    let (x, w) = (cx.arg(0), cx.view(1));
+    let s = sizes(cx.arg_shape(0), w.shape);
+    let (row, col) = w.matrix();
+    let beta = |write| {
+        if write == Write::Overwrite {
+            T::ZERO
+        } else {
+            T::ONE
+        }
+    };
+    cx.into(0, |dst| {
+        let dy = Mat {
+            data: dy,
+            row: s.n,
+            col: 1,
+            batch: [0, 0],
+        };
+        let w = Mat {
+            data: w.data,
+            row,
+            col,
+            batch: [0, 0],
+        };
+        let dx = MatMut {
+            data: dst.data,
+            row: s.k,
+            col: 1,
+            batch: [0, 0],
+        };
+        matmul(
+            MatmulShape {
+                n: s.k,
+                k: s.n,
+                ..s
+            },
+            T::ONE,
+            dy,
+            w,
+            beta(dst.write),
+            Epilogue::NONE,
+            dx,
+        );
+    });
+    cx.into(1, |dst| {
+        let dyt = Mat {
+            data: dy,
+            row: 1,
+            col: s.n,
+            batch: [0, 0],
+        };
+        let x = Mat {
+            data: x,
+            row: s.k,
+            col: 1,
+            batch: [0, 0],
+        };
+        let shape = MatmulShape {
+            batch: [1, 1],
+            m: s.n,
+            n: s.k,
+            k: s.m,
+        };
+        let ((row, col), beta) = (dst.matrix(), beta(dst.write));
+        let dw = MatMut {
+            data: dst.data,
+            row,
+            col,
+            batch: [0, 0],
+        };
+        matmul(shape, T::ONE, dyt, x, beta, Epilogue::NONE, dw);
+    });
+    if bias {
+        let (rows, sy) = ([s.m, s.n], [s.n, 1]);
+        cx.into(2, |dst| {
+            reduce::sum_to(
+                dst.write,
+                dst.data,
+                &[0, 1],
+                &rows,
+                dy,
+                &sy,
+                dy,
+                &sy,
+                dy,
+                &sy,
+                |dy, _, _| dy,
+            );
+        });
     }
 }
 
@@ -99,123 +229,13 @@ impl Op for Linear {
 
     #[inline]
     fn forward<T: Scalar>(&self, cx: &mut Forward<'_, '_, T>) -> Result<(), Problem> {
-        let (x, w) = (cx.arg(0), cx.view(1));
-        let s = sizes(cx.arg_shape(0), w.shape);
-        let (row, col) = w.matrix();
-        let bias = if self.bias { Some(cx.arg(2)) } else { None };
-        let x = Mat {
-            data: x,
-            row: s.k,
-            col: 1,
-            batch: [0, 0],
-        };
-        let wt = Mat {
-            data: w.data,
-            row: col,
-            col: row,
-            batch: [0, 0],
-        };
-        let y = MatMut {
-            data: cx.out(),
-            row: s.n,
-            col: 1,
-            batch: [0, 0],
-        };
-        matmul(s, T::ONE, x, wt, T::ZERO, bias, y);
+        forward(cx, self.bias, Activation::None);
         Ok(())
     }
 
     #[inline]
     fn backward<T: Scalar>(&self, cx: &Backward<'_, '_, T>) {
-        let (x, w, dy) = (cx.arg(0), cx.view(1), cx.dy());
-        let s = sizes(cx.arg_shape(0), w.shape);
-        let (row, col) = w.matrix();
-        let beta = |write| {
-            if write == Write::Overwrite {
-                T::ZERO
-            } else {
-                T::ONE
-            }
-        };
-        cx.into(0, |dst| {
-            let dy = Mat {
-                data: dy,
-                row: s.n,
-                col: 1,
-                batch: [0, 0],
-            };
-            let w = Mat {
-                data: w.data,
-                row,
-                col,
-                batch: [0, 0],
-            };
-            let dx = MatMut {
-                data: dst.data,
-                row: s.k,
-                col: 1,
-                batch: [0, 0],
-            };
-            matmul(
-                MatmulShape {
-                    n: s.k,
-                    k: s.n,
-                    ..s
-                },
-                T::ONE,
-                dy,
-                w,
-                beta(dst.write),
-                None,
-                dx,
-            );
-        });
-        cx.into(1, |dst| {
-            let dyt = Mat {
-                data: dy,
-                row: 1,
-                col: s.n,
-                batch: [0, 0],
-            };
-            let x = Mat {
-                data: x,
-                row: s.k,
-                col: 1,
-                batch: [0, 0],
-            };
-            let shape = MatmulShape {
-                batch: [1, 1],
-                m: s.n,
-                n: s.k,
-                k: s.m,
-            };
-            let ((row, col), beta) = (dst.matrix(), beta(dst.write));
-            let dw = MatMut {
-                data: dst.data,
-                row,
-                col,
-                batch: [0, 0],
-            };
-            matmul(shape, T::ONE, dyt, x, beta, None, dw);
-        });
-        if self.bias {
-            let (rows, sy) = ([s.m, s.n], [s.n, 1]);
-            cx.into(2, |dst| {
-                reduce::sum_to(
-                    dst.write,
-                    dst.data,
-                    &[0, 1],
-                    &rows,
-                    dy,
-                    &sy,
-                    dy,
-                    &sy,
-                    dy,
-                    &sy,
-                    |dy, _, _| dy,
-                );
-            });
-        }
+        backward(cx, self.bias, cx.dy());
     }
 
     fn samples() -> Vec<Sample<Self>> {

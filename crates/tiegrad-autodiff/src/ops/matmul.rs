@@ -1,7 +1,7 @@
 //! Matrix products, plain and batched, over any strides.
 
 use tiegrad_arena::Shape;
-use tiegrad_kernels::matmul::{Mat, MatMut, MatmulShape, matmul};
+use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{MAX_RANK, Scalar, Write};
 
 use super::binary::broadcast;
@@ -196,7 +196,7 @@ fn product<T: Scalar>(a: &Side<'_, T>, b: &Side<'_, T>, dst: Dst<'_, T>) {
             col,
             batch: [0, 0],
         };
-        return matmul(one, T::ONE, a.mat(), b.mat(), beta, None, c);
+        return matmul(one, T::ONE, a.mat(), b.mat(), beta, Epilogue::NONE, c);
     }
 
     // As many dimensions as the longest has; a stride of 0 repeats an operand, and in `dst` means a sum.
@@ -304,7 +304,7 @@ impl Batch {
                 data: &b.data[at(&self.b).min(b.data.len())..],
                 ..b
             };
-            matmul(one, T::ONE, a, b, beta, None, c);
+            matmul(one, T::ONE, a, b, beta, Epilogue::NONE, c);
             let Some(i) = (0..split).rev().find(|&i| index[i] + 1 < self.sizes[i]) else {
                 break;
             };

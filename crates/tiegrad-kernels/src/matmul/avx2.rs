@@ -91,6 +91,12 @@ impl Vector for __m256 {
         unsafe { _mm256_add_ps(self, b) }
     }
     #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // The second operand is what comes out where one is NaN or both are 0.
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         // SAFETY: runs of 4 elements are read and rows of 8 written, as the caller promises.
         unsafe {
@@ -197,6 +203,12 @@ impl Vector for __m256d {
     unsafe fn add(self, b: Self) -> Self {
         // SAFETY: promised by the caller.
         unsafe { _mm256_add_pd(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // The second operand is what comes out where one is NaN or both are 0.
+        // SAFETY: promised by the caller.
+        unsafe { _mm256_max_pd(_mm256_setzero_pd(), self) }
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {

@@ -74,6 +74,12 @@ impl Vector for __m512 {
         unsafe { _mm512_add_ps(self, b) }
     }
     #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // The second operand is what comes out where one is NaN or both are 0.
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         // SAFETY: runs of 4 elements are read and rows of 16 written, as the caller promises.
         unsafe {
@@ -163,6 +169,12 @@ impl Vector for __m512d {
     unsafe fn add(self, b: Self) -> Self {
         // SAFETY: promised by the caller.
         unsafe { _mm512_add_pd(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // The second operand is what comes out where one is NaN or both are 0.
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_max_pd(_mm512_setzero_pd(), self) }
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {

@@ -61,7 +61,32 @@ pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>, wide: bool) {
         return unsafe { small::<V>(g) };
     }
     // SAFETY: promised by the caller.
-    with_room(|room| unsafe { V::call(Blocks::<V> { g, wide, room }) });
+    unsafe { in_room::<V>(g, wide, std::ptr::null()) };
+}
+
+/// As [`packed`], with a `b` that was copied before: to strips one after the other, each of k rows of whole vectors.
+///
+/// # Safety
+/// As [`packed`]; the copy holds all columns and is not written.
+pub(super) unsafe fn prepacked<V: Vector>(g: &Gemm<V::Elem>, copy: *const V::Elem) {
+    // SAFETY: promised by the caller.
+    unsafe { in_room::<V>(g, false, copy) };
+}
+
+/// Runs [`Blocks`] in this thread's room.
+///
+/// # Safety
+/// As [`packed`], or [`prepacked`] if the copy is not null.
+unsafe fn in_room<V: Vector>(g: &Gemm<V::Elem>, wide: bool, copy: *const V::Elem) {
+    // SAFETY: promised by the caller.
+    with_room(|room| unsafe {
+        V::call(Blocks::<V> {
+            g,
+            wide,
+            room,
+            copy,
+        })
+    });
 }
 
 /// Calls `f` with this thread's room, of A_BYTES + B_BYTES.
@@ -148,12 +173,19 @@ struct Blocks<'a, V: Vector> {
     wide: bool,
     /// A_BYTES for `a`, then B_BYTES for `b`.
     room: *mut V::Elem,
+    /// All of `b`, copied before; null: it is copied here.
+    copy: *const V::Elem,
 }
 
 impl<V: Vector> Kernel for Blocks<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Blocks { g, wide, room } = self;
+        let Blocks {
+            g,
+            wide,
+            room,
+            copy,
+        } = self;
         let width = NV * V::LANES;
         let size = size_of::<V::Elem>();
         let panels = room.wrapping_add(A_BYTES / size);
@@ -194,7 +226,9 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                 }
                 for j in (0..g.n).step_by(width) {
                     let n = width.min(g.n - j);
-                    let panel = if blocks == 1 && !wide {
+                    let panel = if !copy.is_null() {
+                        copy.cast_mut().wrapping_add(j * g.k)
+                    } else if blocks == 1 && !wide {
                         panels
                     } else {
                         panels.add(j * pad)
@@ -207,13 +241,14 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                     if wide && n == width {
                         (part.b, part.b_row, part.b_col) = (panel, width, 1);
                     } else if i == 0
+                        && copy.is_null()
                         && g.b_col == 1
                         && n == width
                         && Strip::<V, NV, false>::copies(block.m)
                     {
                         to = panel;
                     } else {
-                        if i == 0 {
+                        if i == 0 && copy.is_null() {
                             Pack::<V> {
                                 from: part.b,
                                 k: g.k,
@@ -324,14 +359,14 @@ unsafe fn copy_tile<V: Vector>(
 }
 
 /// Copies a matrix of `k` rows and `cols` columns to contiguous rows, `width` apart.
-struct Pack<V: Vector> {
-    from: *const V::Elem,
-    k: usize,
-    row: usize,
-    col: usize,
-    cols: usize,
-    to: *mut V::Elem,
-    width: usize,
+pub(super) struct Pack<V: Vector> {
+    pub(super) from: *const V::Elem,
+    pub(super) k: usize,
+    pub(super) row: usize,
+    pub(super) col: usize,
+    pub(super) cols: usize,
+    pub(super) to: *mut V::Elem,
+    pub(super) width: usize,
 }
 
 impl<V: Vector> Kernel for Pack<V> {

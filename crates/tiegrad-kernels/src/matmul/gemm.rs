@@ -1,11 +1,13 @@
 //! The product of one pair of matrices: the instruction set, and the order of the sum.
 
-use super::Gemm;
-use super::blocks::{columns_packed, from_afar, packed, worth_packing};
+use super::blocks::{self, columns_packed, from_afar, worth_packing};
+use super::epilogue::relu;
 use super::lines::{Dots, Outer};
+use super::packed::{self, Job};
 use super::portable::Portable;
 use super::tile::{Strip, Strips};
 use super::vector::{NV, Vector};
+use super::{Activation, Gemm};
 use crate::scalar::Scalar;
 use crate::simd::Level;
 
@@ -64,6 +66,42 @@ pub(crate) mod vector {
             _ => unsafe { gemm::<Portable<f64, 2>>(g) },
         }
     }
+
+    /// # Safety
+    /// As [`packed::run`]; the machine has the level.
+    pub(crate) unsafe fn packed_f32(level: Level, job: Job<'_, f32>) -> usize {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
+            Level::Avx512 => unsafe { packed::run::<std::arch::x86_64::__m512>(job) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
+            Level::Avx2 => unsafe { packed::run::<std::arch::x86_64::__m256>(job) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
+            Level::Neon => unsafe { packed::run::<std::arch::aarch64::float32x4_t>(job) },
+            // SAFETY: promised by the caller.
+            _ => unsafe { packed::run::<Portable<f32, 4>>(job) },
+        }
+    }
+
+    /// # Safety
+    /// As [`packed::run`]; the machine has the level.
+    pub(crate) unsafe fn packed_f64(level: Level, job: Job<'_, f64>) -> usize {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
+            Level::Avx512 => unsafe { packed::run::<std::arch::x86_64::__m512d>(job) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
+            Level::Avx2 => unsafe { packed::run::<std::arch::x86_64::__m256d>(job) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
+            Level::Neon => unsafe { packed::run::<std::arch::aarch64::float64x2_t>(job) },
+            // SAFETY: promised by the caller.
+            _ => unsafe { packed::run::<Portable<f64, 2>>(job) },
+        }
+    }
 }
 
 /// The product for scalars without vectors: the plain loops, with the sum in one register.
@@ -88,7 +126,7 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
                 if !g.bias.is_null() {
                     r += *g.bias.add(if g.bias_by_row { i } else { j });
                 }
-                *c = r;
+                *c = g.activation.call(r);
             }
         }
     }
@@ -167,10 +205,7 @@ unsafe fn dotted<V: Vector>(g: &Gemm<V::Elem>) {
 unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
     let pack = worth_packing::<V>(g);
     let wide = pack && from_afar::<V>(g);
-    let depth =
-        g.k.div_ceil(g.k.div_ceil(V::KC).max(1))
-            .next_multiple_of(8)
-            .min(V::KC);
+    let depth = depth::<V>(g.k);
     let width = if wide || pack && g.m > V::MC {
         columns::<V>(g.n, depth)
     } else {
@@ -180,18 +215,11 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
         let part = g.part(0, g.m, j, width.min(g.n - j));
         // One round for k = 0 too, which writes zeros.
         for p in (0..g.k.max(1)).step_by(depth.max(1)) {
-            let mut part = part;
-            part.k = depth.min(g.k - p);
-            part.a = g.a.wrapping_add(p * g.a_col);
-            part.b = part.b.wrapping_add(p * g.b_row);
-            if p > 0 {
-                part.beta = V::Elem::ONE;
-                part.bias = std::ptr::null();
-            }
+            let part = part.inner(p, depth.min(g.k - p));
             // SAFETY: the part is of the product, with k <= KC.
             unsafe {
                 if pack {
-                    packed::<V>(&part, wide);
+                    blocks::packed::<V>(&part, wide);
                 } else {
                     V::call(Strips::<V>(&part));
                 }
@@ -200,14 +228,21 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
+/// How long the blocks of an inner dimension are. The order of sums follows from it, for every kind of product.
+pub(super) fn depth<V: Vector>(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(V::KC).max(1))
+        .next_multiple_of(8)
+        .min(V::KC)
+}
+
 /// How many columns of `b` are copied at a time, so that they fit into the room: about equal parts of whole strips.
 fn columns<V: Vector>(n: usize, depth: usize) -> usize {
     let strips = n.div_ceil(NV * V::LANES);
-    let most = super::blocks::strips::<V>(depth);
+    let most = blocks::strips::<V>(depth);
     strips.div_ceil(strips.div_ceil(most)) * NV * V::LANES
 }
 
-/// Writes one element from its sum.
+/// Writes one element from its sum; a long activation is left to [`Gemm::activate`].
 ///
 /// # Safety
 /// As [`Scalar::gemm`]; the element is within the result.
@@ -222,6 +257,9 @@ pub(super) unsafe fn finish<T: Scalar>(g: &Gemm<T>, i: usize, j: usize, sum: T) 
         }
         if !g.bias.is_null() {
             y += *g.bias.add(if g.bias_by_row { i } else { j });
+        }
+        if g.activation == Activation::Relu {
+            y = relu(y);
         }
         *c = y;
     }
@@ -242,6 +280,7 @@ unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
             let out = part;
             (part.c, part.c_row, part.c_col) = (block.as_mut_ptr(), COLS, 1);
             (part.alpha, part.beta, part.bias) = (V::Elem::ONE, V::Elem::ZERO, std::ptr::null());
+            part.activation = Activation::None;
             // SAFETY: the block has room for the part; its elements are within the sizes.
             unsafe {
                 gemm::<V>(&part);
@@ -250,6 +289,7 @@ unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
                         finish(&out, r, c, block[r * COLS + c]);
                     }
                 }
+                out.activate(0, part.m, 0, part.n);
             }
         }
     }

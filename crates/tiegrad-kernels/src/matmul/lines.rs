@@ -1,8 +1,8 @@
 //! Products of one or a few rows.
 
-use super::Gemm;
 use super::gemm::finish;
 use super::vector::{Kernel, Vector};
+use super::{Activation, Gemm};
 use crate::scalar::Scalar;
 
 /// Rows of `a` times columns of `b`, both contiguous, as dot products along the inner dimension: for a result of few rows or
@@ -22,10 +22,12 @@ impl<V: Vector> Kernel for Dots<'_, V> {
                 } else {
                     band::<V, 4, 2>(g, i);
                 }
+                g.activate(i, 4, 0, g.n);
                 i += 4;
             }
             while i < g.m {
                 band::<V, 1, 4>(g, i);
+                g.activate(i, 1, 0, g.n);
                 i += 1;
             }
         }
@@ -151,11 +153,13 @@ pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
                 store(&part, 0, j, V::load(sums.add(j)));
                 j += V::LANES;
             }
+            part.activate(0, 1, 0, n);
         }
     }
 }
 
-/// Writes as many elements as there are of row `i` from column `j` on, a vector at most, from their sums.
+/// Writes as many elements as there are of row `i` from column `j` on, a vector at most, from their sums; a long activation is
+/// left to [`Gemm::activate`].
 ///
 /// # Safety
 /// As [`Scalar::gemm`]; the elements are within the result, whose rows are contiguous.
@@ -185,6 +189,9 @@ unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sums: V) {
             } else {
                 get(g.bias.add(j))
             });
+        }
+        if g.activation == Activation::Relu {
+            y = y.relu();
         }
         if left < V::LANES {
             y.store_part(c, left);
@@ -220,7 +227,10 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
     // SAFETY: rows, columns and p < K are within the sizes, so the caller promises that they are valid.
     unsafe {
         let zero = V::splat(V::Elem::ZERO);
-        let plain = g.alpha == V::Elem::ONE && g.beta == V::Elem::ZERO && g.bias.is_null();
+        let plain = g.alpha == V::Elem::ONE
+            && g.beta == V::Elem::ZERO
+            && g.bias.is_null()
+            && g.activation != Activation::Relu;
         for i in 0..g.m {
             let c = g.c.add(i * g.c_row);
             let mut x = [zero; K];
@@ -247,6 +257,7 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
                 }
                 store(g, i, j, y);
             }
+            g.activate(i, 1, 0, g.n);
         }
     }
 }

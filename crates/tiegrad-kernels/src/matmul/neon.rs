@@ -99,6 +99,15 @@ impl Vector for float32x4_t {
         unsafe { vaddq_f32(self, b) }
     }
     #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // Not the larger of two, which makes +0 of -0.
+        // SAFETY: promised by the caller.
+        unsafe {
+            let zero = vdupq_n_f32(0.0);
+            vbslq_f32(vcltq_f32(self, zero), zero, self)
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         // SAFETY: runs of 4 elements are read and rows of 4 written, as the caller promises.
         unsafe {
@@ -194,6 +203,15 @@ impl Vector for float64x2_t {
     unsafe fn add(self, b: Self) -> Self {
         // SAFETY: promised by the caller.
         unsafe { vaddq_f64(self, b) }
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        // Not the larger of two, which makes +0 of -0.
+        // SAFETY: promised by the caller.
+        unsafe {
+            let zero = vdupq_n_f64(0.0);
+            vbslq_f64(vcltq_f64(self, zero), zero, self)
+        }
     }
     #[inline(always)]
     unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {

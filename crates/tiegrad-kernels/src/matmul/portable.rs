@@ -1,5 +1,6 @@
 //! The portable vector.
 
+use super::epilogue::relu;
 use super::vector::{Kernel, Vector};
 
 /// The portable vector: 16 bytes, multiply and add apart unless the target has them as one.
@@ -81,6 +82,10 @@ macro_rules! portable {
                     v[i] += b.0[i];
                 }
                 Portable(v)
+            }
+            #[inline(always)]
+            unsafe fn relu(self) -> Self {
+                Portable(self.0.map(relu))
             }
             #[inline(always)]
             unsafe fn transpose(

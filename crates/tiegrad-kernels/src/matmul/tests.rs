@@ -36,7 +36,24 @@ impl Layout {
     }
 }
 
-type Matmul<N> = fn(MatmulShape, N, Mat<'_, N>, Mat<'_, N>, N, Option<&[N]>, MatMut<'_, N>);
+#[derive(Clone, Copy, Debug)]
+enum Bias {
+    None,
+    PerRow,
+    PerColumn,
+}
+
+impl Bias {
+    fn epilogue<N: Number>(self, bias: &[N]) -> Epilogue<'_, N> {
+        match self {
+            Bias::None => Epilogue::NONE,
+            Bias::PerRow => Epilogue::NONE.bias_per_row(bias),
+            Bias::PerColumn => Epilogue::NONE.bias_per_column(bias),
+        }
+    }
+}
+
+type Matmul<N> = fn(MatmulShape, N, Mat<'_, N>, Mat<'_, N>, N, Epilogue<'_, N>, MatMut<'_, N>);
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -46,7 +63,7 @@ struct Case {
     c: Layout,
     alpha: f64,
     beta: f64,
-    bias: bool,
+    bias: Bias,
     share: bool,
     /// Elements between the matrices of a batch.
     gap: usize,
@@ -63,7 +80,7 @@ fn case(m: usize, n: usize, k: usize) -> Case {
         c: PLAIN,
         alpha: 1.0,
         beta: 0.0,
-        bias: false,
+        bias: Bias::None,
         share: false,
         gap: 0,
         swap: false,
@@ -89,7 +106,8 @@ fn check<N: Number>(case: Case, seed: u64) {
     let guard = 17;
     let ad: Vec<N> = numbers.vec(al * count + 1);
     let bd: Vec<N> = numbers.vec(if case.share { bl } else { bl * count } + 1);
-    let bias: Vec<N> = numbers.vec(s.n);
+    let bias: Vec<N> = numbers.vec(s.m.max(s.n));
+    let epilogue = case.bias.epilogue(&bias);
     let mut old: Vec<N> = numbers.vec(cl * count + 2 * guard);
     if case.beta == 0.0 {
         // Not read: what is there must not matter.
@@ -114,7 +132,7 @@ fn check<N: Number>(case: Case, seed: u64) {
                 batch: if case.share { [0, 0] } else { of(bl) },
             },
             beta,
-            case.bias.then_some(&bias[..]),
+            epilogue,
             MatMut {
                 data: &mut cd[guard..],
                 row: cr,
@@ -156,10 +174,11 @@ fn cases(size: usize) -> impl Strategy<Value = Case> {
         prop_oneof![3 => Just([1, 1]), 1 => [0..4_usize, 1..4_usize]],
         [layout(), layout(), layout()],
         [factor(), factor()],
-        (any::<[bool; 3]>(), prop_oneof![Just(0), 0..5_usize]),
+        prop_oneof![Just(Bias::None), Just(Bias::PerRow), Just(Bias::PerColumn)],
+        (any::<[bool; 2]>(), prop_oneof![Just(0), 0..5_usize]),
     )
         .prop_map(
-            |([m, n, k], batch, [a, b, c], [alpha, beta], ([bias, share, swap], gap))| Case {
+            |([m, n, k], batch, [a, b, c], [alpha, beta], bias, ([share, swap], gap))| Case {
                 s: MatmulShape { batch, m, n, k },
                 a,
                 b,
@@ -214,7 +233,7 @@ fn product<N: Number>(case: Case, a: &[N], b: &[N]) -> Vec<N> {
             batch: of(bl),
         },
         N::ZERO,
-        None,
+        Epilogue::NONE,
         MatMut {
             data: &mut c,
             row: s.n,
@@ -297,7 +316,7 @@ fn batches_side_by_side_in_a_row_agree() {
                 batch: of_scores,
             };
             let shape = of_heads(MatmulShape::new(rows, rows, width));
-            f(shape, 0.5, part(0), part(1).t(), 0.0, None, c);
+            f(shape, 0.5, part(0), part(1).t(), 0.0, Epilogue::NONE, c);
             let mut out = vec![f32::NAN; rows * pitch];
             let a = Mat {
                 data: &scores,
@@ -312,7 +331,7 @@ fn batches_side_by_side_in_a_row_agree() {
                 batch: [0, width],
             };
             let shape = of_heads(MatmulShape::new(rows, width, rows));
-            f(shape, 1.0, a, part(2), 0.0, None, c);
+            f(shape, 1.0, a, part(2), 0.0, Epilogue::NONE, c);
             out
         };
         let expected = both(reference::matmul);
@@ -334,7 +353,7 @@ fn a_short_slice_panics() {
         Mat::new(&a, 2),
         Mat::new(&b, 2),
         0.0,
-        None,
+        Epilogue::NONE,
         MatMut::new(&mut c, 2),
     );
 }
@@ -348,7 +367,7 @@ fn products_that_copy_both_operands_agree() {
                 b,
                 alpha: -0.5,
                 beta: 2.0,
-                bias: true,
+                bias: Bias::PerRow,
                 ..case(m, n, k)
             };
             check::<f32>(case, 1);
@@ -356,3 +375,6 @@ fn products_that_copy_both_operands_agree() {
         }
     }
 }
+
+mod epilogue;
+mod packed;

@@ -1,8 +1,8 @@
 //! Tiles of the result that are held in registers.
 
-use super::Gemm;
 use super::lines::row;
 use super::vector::{Kernel, NV, Vector};
+use super::{Activation, Gemm};
 use crate::scalar::Scalar;
 
 /// Runs the product in strips of columns, with `b` read where it is.
@@ -68,6 +68,7 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
                     2 => self.tile::<2, false>(0, 0, self.g),
                     _ => self.tile::<3, false>(0, 0, self.g),
                 }
+                self.activate(0, m);
                 return;
             }
             let (mut rows, mut taller) = heights::<V>(m);
@@ -85,6 +86,7 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
                     0 => self.tile::<6, true>(0, 0, g),
                     _ => self.tile::<5, true>(0, 0, g),
                 }
+                self.activate(0, rows);
                 i = rows;
                 t = 1;
                 let mut rest = *g;
@@ -113,6 +115,7 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
                     _ if const { V::MR > 6 } => self.tile::<12, false>(i, t, g),
                     _ => self.tile::<6, false>(i, t, g),
                 }
+                self.activate(i, rows);
                 i += rows;
                 t += 1;
             }
@@ -274,6 +277,13 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                     }
                 }
             }
+            if g.activation == Activation::Relu {
+                for r in 0..M {
+                    for v in 0..N {
+                        acc[r][v] = acc[r][v].relu();
+                    }
+                }
+            }
             let part = TAIL && self.last < V::LANES;
             for r in 0..M {
                 for v in 0..N - usize::from(TAIL) {
@@ -285,6 +295,19 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                     acc[r][N - 1].store(at(r, N - 1));
                 }
             }
+        }
+    }
+
+    /// Applies a long activation to rows `i..i + rows` of the strip, which have just been stored.
+    ///
+    /// # Safety
+    /// As [`Scalar::gemm`]; the rows are within the result.
+    #[inline(always)]
+    unsafe fn activate(&self, i: usize, rows: usize) {
+        let last = if TAIL { self.last } else { V::LANES };
+        // SAFETY: promised by the caller.
+        unsafe {
+            self.g.activate(i, rows, self.j, (N - 1) * V::LANES + last);
         }
     }
 

@@ -53,6 +53,10 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`call`](Vector::call).
     unsafe fn add(self, b: Self) -> Self;
+    /// The larger of each element and 0; an element that is NaN or -0 stays as it is.
+    /// # Safety
+    /// As [`call`](Vector::call).
+    unsafe fn relu(self) -> Self;
     /// Row p of `to` (HALF rows, `to_stride` apart) = elements p of `LANES` runs of HALF elements, `stride` apart. Rows
     /// are written one after the other, so that they may overlap.
     /// # Safety

@@ -1,7 +1,7 @@
 //! `Scalar` for `f32` and `f64`.
 
 use super::{DType, Dual, Scalar, ScalarFn, sealed::Sealed};
-use crate::matmul::{self, Gemm};
+use crate::matmul::{self, Activation, Gemm, Job};
 use crate::{math32, math64};
 
 /// Methods that stand in a module of mathematics under the same name.
@@ -15,7 +15,7 @@ macro_rules! mathematics {
 }
 
 macro_rules! methods {
-    ($float:ident, $dtype:ident, $call:ident, $math:ident) => {
+    ($float:ident, $dtype:ident, $call:ident, $math:ident, $packed:ident) => {
         mathematics!($math: exp exp, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, softplus softplus, erf erf, sin_moderate sin, cos_moderate cos);
 
         #[inline(always)]
@@ -119,6 +119,21 @@ macro_rules! methods {
             // SAFETY: the same contract.
             unsafe { matmul::gemm_vector::$float(crate::simd::level(), g) }
         }
+        unsafe fn packed(job: Job<'_, Self>) -> usize {
+            // SAFETY: the same contract.
+            unsafe { matmul::gemm_vector::$packed(crate::simd::level(), job) }
+        }
+        #[inline(always)]
+        unsafe fn activate(
+            activation: Activation,
+            c: *mut Self,
+            rows: usize,
+            cols: usize,
+            row: usize,
+        ) {
+            // SAFETY: the same contract.
+            unsafe { matmul::activate::$float(activation, c, rows, cols, row) }
+        }
     };
 }
 
@@ -126,11 +141,11 @@ impl Sealed for f32 {}
 impl Sealed for f64 {}
 
 impl Scalar for f32 {
-    methods!(f32, F32, call_f32, math32);
+    methods!(f32, F32, call_f32, math32, packed_f32);
 }
 
 impl Scalar for f64 {
-    methods!(f64, F64, call_f64, math64);
+    methods!(f64, F64, call_f64, math64, packed_f64);
 }
 
 /// What [`Dual`] is made over.

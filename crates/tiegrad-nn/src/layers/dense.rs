@@ -5,6 +5,7 @@ use std::fmt;
 use rand::Rng;
 use tiegrad_arena::Params;
 use tiegrad_autodiff::Var;
+use tiegrad_autodiff::ops::FusedActivation;
 use tiegrad_kernels::Scalar;
 
 use crate::layer::Layer;
@@ -69,6 +70,18 @@ impl Activation {
             Self::Softmax => x.softmax(-1),
         }
     }
+
+    /// As what one op with the affine map computes it, where there is one: the others' derivatives need the affine map's result, which then may as well stand on the
+    /// tape.
+    #[inline]
+    fn fused(self) -> Option<FusedActivation> {
+        match self {
+            Self::ReLU => Some(FusedActivation::Relu),
+            Self::Sigmoid => Some(FusedActivation::Sigmoid),
+            Self::Tanh => Some(FusedActivation::Tanh),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Activation {
@@ -88,7 +101,8 @@ impl fmt::Display for Activation {
 }
 
 /// `y = activation(x wᵀ + b)` over the last dimension: a [`Linear`] with its activation fused in, as Keras and Gluon have it. Its parameters are named `weight` and
-/// `bias`; the tree shows one node where a `Linear` with an activation behind it are two. The numbers are the same.
+/// `bias`; the tree shows one node where a `Linear` with an activation behind it are two. The numbers are the same; with ReLU, sigmoid and tanh the activation is applied as the
+/// product is written, and the affine map's result is not kept.
 ///
 /// ```
 /// use tiegrad_nn::prelude::*;
@@ -135,6 +149,22 @@ impl Dense {
 }
 
 impl Linear {
+    #[track_caller]
+    #[inline]
+    fn forward_activated<'t, T: Scalar>(
+        &self,
+        x: Var<'t, T>,
+        activation: FusedActivation,
+    ) -> Var<'t, T> {
+        let g = x.graph();
+        let weight = g.param_ref(&self.weight);
+        // No closure: errors and reports show the line that asked for a parameter.
+        match &self.bias {
+            Some(bias) => x.linear_activation(weight, Some(g.param_ref(bias)), activation),
+            None => x.linear_activation(weight, None, activation),
+        }
+    }
+
     /// This layer with an activation fused in; the parameters stay the same ones.
     ///
     /// ```
@@ -157,7 +187,10 @@ impl Layer for Dense {
     #[track_caller]
     #[inline]
     fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
-        self.activation.forward(self.linear.forward(x))
+        match self.activation.fused() {
+            Some(activation) => self.linear.forward_activated(x, activation),
+            None => self.activation.forward(self.linear.forward(x)),
+        }
     }
 }
 

@@ -375,3 +375,49 @@ fn a_linear_is_made_from_arrays_of_either_layout() {
     );
     assert_eq!(params.len(), before);
 }
+
+/// The fused layer's numbers and gradients are those of the two layers, to the bit, whether its op is fused or not.
+#[test]
+fn a_dense_layer_is_a_linear_layer_and_its_activation() {
+    fn same_bits<T: Scalar>() {
+        for activation in [
+            Activation::Linear,
+            Activation::ReLU,
+            Activation::Sigmoid,
+            Activation::Tanh,
+            Activation::GELU,
+            Activation::SiLU,
+        ] {
+            for bias in [true, false] {
+                let mut params = Params::<T>::new();
+                let linear = Linear::with(4, 70)
+                    .bias(bias)
+                    .build(&mut params, &mut rng())
+                    .unwrap();
+                let last = Linear::new(&mut params, 70, 3, &mut rng());
+                let fused = (linear.clone().activated(activation), last.clone());
+                let apart = (linear, Apart(activation), last);
+                let (loss, grads) = run(&fused, &mut params);
+                assert_eq!(
+                    (loss, grads),
+                    run(&apart, &mut params),
+                    "{activation:?} {bias}"
+                );
+            }
+        }
+    }
+    same_bits::<f32>();
+    same_bits::<f64>();
+    same_bits::<Dual<f64>>();
+}
+
+/// An activation as a layer of its own.
+#[derive(Module, Clone, Copy)]
+#[module(crate = "tiegrad_nn")]
+struct Apart(#[module(skip)] Activation);
+
+impl Layer for Apart {
+    fn forward<'t, T: Scalar>(&self, x: Var<'t, T>) -> Var<'t, T> {
+        self.0.forward(x)
+    }
+}

@@ -1,23 +1,30 @@
 //! The kernels of every instruction set that the machine has, whichever is in use.
 
 use super::{Layout, PLAIN, T, factor, layout};
-use crate::matmul::{Gemm, gemm_vector};
+use crate::matmul::{Gemm, Job, gemm_vector};
 use crate::scalar::DType;
 use crate::simd::Level;
 use crate::testing::{Number, Numbers};
 use proptest::prelude::*;
 
 /// A float whose kernel can be run at any level that the machine has.
-trait Leveled: Number {
+pub(super) trait Leveled: Number {
     /// # Safety
     /// As [`Scalar::gemm`]; the machine has the level.
     unsafe fn gemm_at(level: Level, g: &Gemm<Self>);
+    /// # Safety
+    /// As [`Scalar::packed`]; the machine has the level.
+    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize;
 }
 
 impl Leveled for f32 {
     unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
         // SAFETY: promised by the caller.
         unsafe { gemm_vector::f32(level, g) };
+    }
+    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::packed_f32(level, job) }
     }
 }
 
@@ -26,10 +33,14 @@ impl Leveled for f64 {
         // SAFETY: promised by the caller.
         unsafe { gemm_vector::f64(level, g) };
     }
+    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize {
+        // SAFETY: promised by the caller.
+        unsafe { gemm_vector::packed_f64(level, job) }
+    }
 }
 
 /// Every level that this machine has, whatever level is in use.
-fn levels() -> impl Iterator<Item = Level> {
+pub(super) fn levels() -> impl Iterator<Item = Level> {
     crate::simd::best().and_below()
 }
 
@@ -59,14 +70,20 @@ const FORM: Form = Form {
 };
 
 /// An operand of at most `rows` x `cols`. What lies before, between and after its elements is NaN.
-struct Operand<N> {
-    data: Vec<N>,
+pub(super) struct Operand<N> {
+    pub(super) data: Vec<N>,
     start: usize,
-    strides: [usize; 2],
+    pub(super) strides: [usize; 2],
 }
 
 impl<N: Number> Operand<N> {
-    fn new(numbers: &mut Numbers, rows: usize, cols: usize, layout: Layout, start: usize) -> Self {
+    pub(super) fn new(
+        numbers: &mut Numbers,
+        rows: usize,
+        cols: usize,
+        layout: Layout,
+        start: usize,
+    ) -> Self {
         let (row, col, len) = layout.strides(rows, cols);
         let mut data = vec![N::from_f64(f64::NAN); start + len + 1];
         for i in 0..rows {

@@ -1,0 +1,184 @@
+//! Products with an operand that was copied before have the bits of those without.
+
+use super::paths::{Leveled, Operand, levels};
+use super::*;
+use crate::testing::bits;
+
+const GAP: Layout = Layout {
+    row_gap: 3,
+    ..PLAIN
+};
+
+/// The epilogue, alpha and beta of these tests: all that a block of the inner dimension could add twice.
+fn everything<N: Number>(bias: &[N]) -> (Epilogue<'_, N>, N, N) {
+    let epilogue = Epilogue::NONE
+        .bias_per_column(bias)
+        .activation(Activation::Tanh);
+    (epilogue, N::from_f64(-0.5), N::from_f64(2.0))
+}
+
+/// By the copy and without it, on every level, however many rows.
+fn on_every_level<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2]) {
+    let mut numbers = Numbers::new((m + n * 3 + k) as u64);
+    let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+    let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
+    let bias: Vec<N> = numbers.vec(n);
+    let old: Vec<N> = numbers.vec(m * (n + 3));
+    let (epilogue, alpha, beta) = everything(&bias);
+    for level in levels() {
+        let mut g = Gemm::new(m, n, k);
+        (g.alpha, g.beta, g.bias) = (alpha, beta, epilogue.bias_ptr(m, n));
+        g.activation = epilogue.activation;
+        (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+        (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+        let mut expected = old.clone();
+        (g.c, g.c_row, g.c_col) = (expected.as_mut_ptr(), n + 3, 1);
+        let mut direct = g;
+        direct.orient();
+        if direct.dots != 0 {
+            // Dot products are summed in another order, and are not computed from a copy.
+            return;
+        }
+        let mut found = old.clone();
+        // SAFETY: the vectors hold matrices of these sizes and strides; the copy has the length asked for, and two numbers to guard it.
+        let guard = unsafe {
+            N::gemm_at(level, &direct);
+            let len = N::packed_at(level, Job::Size(&g));
+            let mut copy = vec![N::INFINITY; len + 2];
+            N::packed_at(level, Job::Pack(&g, copy[1..].as_mut_ptr()));
+            g.b = std::ptr::null();
+            g.c = found.as_mut_ptr();
+            for first in (0..n).step_by(64) {
+                let part = g.part(0, m, first, 64.min(n - first));
+                N::packed_at(level, Job::Multiply(&part, copy[1..].as_ptr(), first, n));
+            }
+            [copy[0], copy[len + 1]]
+        };
+        assert!(
+            guard == [N::INFINITY; 2],
+            "{level:?} writes beyond the copy"
+        );
+        assert!(
+            bits(&found) == bits(&expected),
+            "{level:?} ({m},{k},{n}) {la:?} {lb:?}: the bits differ"
+        );
+    }
+}
+
+#[test]
+fn a_copied_operand_gives_the_same_bits_on_every_path() {
+    for (n, k) in [
+        (1, 1),
+        (5, 9),
+        (32, 8),
+        (33, 40),
+        (150, 17),
+        (70, 390),
+        (200, 900),
+    ] {
+        let all = [4, 100, 5, 11, 13, 40, 130];
+        for &m in &all[..if n * k > 10_000 { 2 } else { 7 }] {
+            for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, GAP], [GAP, T]] {
+                on_every_level::<f32>(m, n, k, layouts);
+                on_every_level::<f64>(m, n, k, layouts);
+            }
+        }
+    }
+}
+
+/// What users call, with one room for all.
+fn as_called<N: Number>() {
+    let mut room = PackRoom::new();
+    let mut place = None;
+    // The largest first.
+    for (n, k) in [(600, 500), (40, 300), (33, 5), (1, 40), (12, 0), (0, 3)] {
+        let mut numbers = Numbers::new(n as u64);
+        let b: Vec<N> = numbers.vec(n * k);
+        let bias: Vec<N> = numbers.vec(n);
+        let (epilogue, alpha, beta) = everything(&bias);
+        for transposed in [false, true] {
+            let b = if transposed {
+                Mat::new(&b, k).t()
+            } else {
+                Mat::new(&b, n)
+            };
+            let packed = room.pack(20, k, n, b);
+            assert_eq!((packed.rows(), packed.columns()), (k, n));
+            for m in [0, 1, 2, 3, 4, 16, 70, 129] {
+                let a: Vec<N> = numbers.vec(m * k);
+                let old: Vec<N> = numbers.vec(m * n);
+                // Rows of the result contiguous, or its columns.
+                for (row, col) in [(n, 1), (1, m.max(1))] {
+                    let run = |f: &dyn Fn(Mat<'_, N>, MatMut<'_, N>)| {
+                        let mut c = old.clone();
+                        let to = MatMut {
+                            data: &mut c,
+                            row,
+                            col,
+                            batch: [0, 0],
+                        };
+                        f(Mat::new(&a, k), to);
+                        c
+                    };
+                    let expected = run(&|a, c| {
+                        matmul(MatmulShape::new(m, n, k), alpha, a, b, beta, epilogue, c)
+                    });
+                    let found = same_for_all_threads(|| {
+                        run(&|a, c| matmul_packed(m, alpha, a, packed, beta, epilogue, c))
+                    });
+                    assert!(
+                        bits(&found) == bits(&expected),
+                        "({m},{k},{n}) {transposed}"
+                    );
+                }
+            }
+        }
+        // Nothing is allocated for an operand that is not larger.
+        let now = room.pack(20, k, n, Mat::new(&b, k).t()).copy.as_ptr();
+        if n * k > 0 && N::VECTORIZED {
+            assert_eq!(*place.get_or_insert(now), now);
+        }
+    }
+}
+
+#[test]
+fn a_copied_operand_gives_the_same_bits_as_called() {
+    as_called::<f32>();
+    as_called::<f64>();
+    as_called::<Dual<f64>>();
+}
+
+#[test]
+fn what_would_not_gain_is_not_copied() {
+    let b = vec![1.0_f32; 1024 * 1024];
+    let mut room = PackRoom::new();
+    let mut copied = |m, n, b| !room.pack(m, 1024, n, b).copy.is_empty();
+    let (plain, transposed) = (Mat::new(&b, 1024), Mat::new(&b, 1024).t());
+    assert!(copied(4, 1024, plain) && copied(128, 1024, transposed));
+    assert!(!copied(4, 1023, plain) && !copied(8, 1024, transposed));
+    assert!(!copied(3, 1024, transposed) && !copied(129, 1024, plain));
+}
+
+#[test]
+#[should_panic(expected = "a matrix reaches beyond its slice")]
+fn a_short_operand_panics() {
+    PackRoom::new().pack(8, 3, 2, Mat::new(&[1.0_f32; 5], 2));
+}
+
+#[test]
+#[should_panic(expected = "a matrix reaches beyond its slice")]
+fn a_short_result_panics() {
+    let b = [1.0_f32; 6];
+    let mut room = PackRoom::new();
+    let packed = room.pack(5, 3, 2, Mat::new(&b, 3).t());
+    let mut c = [0.0; 9];
+    matmul_packed(
+        5,
+        1.0,
+        Mat::new(&[1.0; 15], 3),
+        packed,
+        0.0,
+        Epilogue::NONE,
+        MatMut::new(&mut c, 2),
+    );
+}
