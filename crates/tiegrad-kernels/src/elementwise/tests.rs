@@ -194,10 +194,10 @@ fn activations_agree_with_their_derivatives() {
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-14, "{a} and {b} at {x}");
         close(GeluBackward.call(x, 2.0), 2.0 * Gelu.call(seed).eps);
         close(GeluTanhBackward.call(x, 2.0), 2.0 * GeluTanh.call(seed).eps);
-        close(Scalar::sigmoid(x), Softplus.call(seed).eps);
+        close(Arithmetic::sigmoid(x), Softplus.call(seed).eps);
         close(
             Gelu.call(x),
-            x * (1.0 + Scalar::erf(x / 2.0_f64.sqrt())) / 2.0,
+            x * (1.0 + Arithmetic::erf(x / 2.0_f64.sqrt())) / 2.0,
         );
         close(Softplus.call(x), x.exp().ln_1p());
         let y = x as f32;
@@ -229,16 +229,16 @@ fn vectors_compute_what_scalars_do() {
         .chain([f32::NAN, f32::INFINITY, -f32::INFINITY])
         .collect();
     let mut y = vec![0.0; x.len()];
-    map(Write::Overwrite, &mut y, &x, Scalar::erf);
+    map(Write::Overwrite, &mut y, &x, Arithmetic::erf);
     assert_close(
         &y,
-        &x.iter().map(|&x| Scalar::erf(x)).collect::<Vec<_>>(),
+        &x.iter().map(|&x| Arithmetic::erf(x)).collect::<Vec<_>>(),
         0.0,
     );
-    map(Write::Overwrite, &mut y, &x, Scalar::exp);
+    map(Write::Overwrite, &mut y, &x, Arithmetic::exp);
     assert_close(
         &y,
-        &x.iter().map(|&x| Scalar::exp(x)).collect::<Vec<_>>(),
+        &x.iter().map(|&x| Arithmetic::exp(x)).collect::<Vec<_>>(),
         0.0,
     );
 }

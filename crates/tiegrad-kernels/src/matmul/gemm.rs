@@ -6,7 +6,7 @@ use super::lines::Dots;
 use super::portable::Portable;
 use super::tile::Strips;
 use super::vector::{NV, Vector};
-use crate::scalar::Scalar;
+use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::Level;
 
 /// One kernel per float, which picks the vector for a level: the one place where an instance is chosen.

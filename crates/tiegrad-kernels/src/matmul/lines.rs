@@ -3,7 +3,7 @@
 use super::Gemm;
 use super::gemm::finish;
 use super::vector::{Kernel, Vector};
-use crate::scalar::Scalar;
+use crate::scalar::Arithmetic;
 
 /// Few rows times a `b` whose columns are contiguous: dot products along the inner dimension.
 pub(super) struct Dots<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
