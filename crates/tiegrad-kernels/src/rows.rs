@@ -1,11 +1,13 @@
-//! Functions along the rows of a contiguous matrix, parallel over rows: softmax, layer norm, cross-entropy.
+//! Functions along the rows of a contiguous matrix, parallel over rows: softmax, layer norm, RMS norm, cross-entropy.
 
 mod cross_entropy;
 mod norm;
+mod rms_norm;
 mod softmax;
 
 pub use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub use norm::{layer_norm, layer_norm_backward_input, layer_norm_backward_params};
+pub use rms_norm::{rms_norm, rms_norm_backward_input};
 pub(crate) use softmax::softmax_row;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 

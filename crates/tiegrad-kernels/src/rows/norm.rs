@@ -163,7 +163,11 @@ pub fn layer_norm_backward_params<T: Scalar>(
 
 /// `out = f(x)`, for rows of equal length.
 #[inline(always)]
-fn each<T: Scalar, const K: usize>(out: &mut [T], x: [&[T]; K], f: impl Fn([T; K]) -> T) {
+pub(super) fn each<T: Scalar, const K: usize>(
+    out: &mut [T],
+    x: [&[T]; K],
+    f: impl Fn([T; K]) -> T,
+) {
     let n = out.len();
     let x = x.map(|x| &x[..n]);
     for i in 0..n {
