@@ -121,6 +121,40 @@ pub(crate) fn best() -> Level {
     Level::Portable
 }
 
+/// Copies, past the cache where the processor can: for destinations far larger than it, which then need not be read first.
+/// [`stream_end`] must follow, on the same thread, before another one may look.
+#[inline(always)]
+pub(crate) fn stream<T: Copy>(to: &mut [T], from: &[T]) {
+    assert_eq!(to.len(), from.len());
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+        const SIZE: usize = size_of::<__m128i>();
+        let (d, s) = (
+            to.as_mut_ptr().cast::<__m128i>(),
+            from.as_ptr().cast::<__m128i>(),
+        );
+        if d.is_aligned() && size_of_val(from).is_multiple_of(SIZE) {
+            for i in 0..size_of_val(from) / SIZE {
+                // SAFETY: both slices hold so many whole vectors, and the destination is aligned to them. SSE2 is in the baseline.
+                unsafe { _mm_stream_si128(d.add(i), _mm_loadu_si128(s.add(i))) };
+            }
+            return;
+        }
+    }
+    to.copy_from_slice(from);
+}
+
+/// Makes what [`stream`] has written visible in order with what is written afterwards.
+#[inline(always)]
+pub(crate) fn stream_end() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a fence has no preconditions; SSE is in the baseline.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 /// How one copy of a body computes a·b + c.
 pub(crate) trait MulAdd {
     fn single(a: f32, b: f32, c: f32) -> f32;

@@ -184,6 +184,20 @@ fn transposes_of_a_batch_agree() {
     }
 }
 
+/// One that is written past the cache, with rows that begin on and beside boundaries of vectors.
+#[test]
+fn large_transposes_agree() {
+    let (m, n) = (2003, 2101);
+    let src: Vec<f32> = (0..m * n).map(|i| i as f32).collect();
+    let out = same_for_all_threads(|| {
+        let mut out = vec![f32::NAN; m * n];
+        copy_strided(Write::Overwrite, &mut out, &[n, 1], &src, &[1, m], &[m, n]);
+        out
+    });
+    // Every number of these is an f32.
+    assert!((0..m * n).all(|at| out[at] == (at % n * m + at / n) as f32));
+}
+
 /// The derivative of each activation, by dual numbers; and the values in `f32` and `f64` agree.
 #[test]
 fn activations_agree_with_their_derivatives() {
