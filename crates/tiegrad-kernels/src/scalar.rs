@@ -135,9 +135,9 @@ pub trait Arithmetic:
     fn sin(self) -> Self;
     /// The cosine, within 1 ulp (`f32`: 1.6).
     fn cos(self) -> Self;
-    /// The sine where [`is_moderate`](Scalar::is_moderate), without the branch that keeps `sin` from being vectorized.
+    /// The sine where [`is_moderate`](Arithmetic::is_moderate), without the branch that keeps `sin` from being vectorized.
     fn sin_moderate(self) -> Self;
-    /// The cosine where [`is_moderate`](Scalar::is_moderate), without the branch that keeps `cos` from being vectorized.
+    /// The cosine where [`is_moderate`](Arithmetic::is_moderate), without the branch that keeps `cos` from being vectorized.
     fn cos_moderate(self) -> Self;
     /// Whether |x| is at most a million: where `sin_moderate` and `cos_moderate` are right.
     fn is_moderate(self) -> bool;

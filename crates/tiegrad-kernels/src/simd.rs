@@ -199,8 +199,8 @@ pub(crate) const BASELINE_FUSES: bool = cfg!(any(target_feature = "fma", target_
 /// what stays a call keeps the baseline instruction set.
 ///
 /// `multiversion! { avx512 [...] fn ... }` makes a copy for AVX-512 too. It stands where that was measured to gain (`just
-/// bench-elementwise`): functions with long bodies run 1.4 to 2 times as fast. Sums and rows lose up to 40 %, being bound by
-/// latency; what is bound by memory gains nothing; and each copy costs every user compile time.
+/// bench-elementwise`): functions with long bodies, and rows of exponentials, run 1.3 to 2 times as fast. Sums, norms and what is bound
+/// by memory gain nothing or lose; and each copy costs every user compile time.
 ///
 /// `multiversion! { avx512 [T: Scalar as N; F: Unary] fn ... }` is for bodies that call functions: they compute with numbers of the type N,
 /// which is `T::Fused` in the copies that have fused multiply-add and T in the others, and make an N of a T and the other way round by

@@ -364,7 +364,7 @@ fn no_op_panics_whatever_it_is_given() {
         let (a, b, c) = (var(), var(), var());
         let axis = rng.random_range(-6..6_i64) as isize;
         let (i, j) = (rng.random_range(0..5), rng.random_range(0..5));
-        let y = match rng.random_range(0..46) {
+        let y = match rng.random_range(0..47) {
             0 => a + b,
             1 => a - b,
             2 => a * b,

@@ -20,9 +20,11 @@ use crate::var::Var;
 /// impl Unary for Softsign {
 ///     const NAME: &'static str = "softsign";
 ///     const USES_RESULT: bool = false;
+///     #[inline(always)]
 ///     fn call<T: Arithmetic>(self, x: T) -> T {
 ///         x / (T::ONE + x.abs())
 ///     }
+///     #[inline(always)]
 ///     fn derivative<T: Arithmetic>(self, x: T, _: T) -> T {
 ///         let d = T::ONE + x.abs();
 ///         (d * d).recip()
@@ -42,7 +44,8 @@ pub trait Unary: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether [`derivative`](Unary::derivative) looks at its second argument.
     const USES_RESULT: bool;
-    /// f(x)
+    /// f(x). Marked `#[inline(always)]`, it runs on several numbers at once however long it is; a long one that is not may stay a call, which is
+    /// far slower.
     fn call<T: Arithmetic>(self, x: T) -> T;
     /// f'(x), given x and y = f(x).
     fn derivative<T: Arithmetic>(self, x: T, y: T) -> T;

@@ -122,7 +122,7 @@ multiversion! {
 }
 
 multiversion! {
-    avx512 [T: Scalar as N]
+    [T: Scalar]
     fn softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
         let add = w == Write::Accumulate;
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {

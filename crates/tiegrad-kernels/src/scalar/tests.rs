@@ -64,59 +64,69 @@ fn max_ulps(bound: f64, f: fn(f32) -> f32, exact: fn(f64) -> f64) {
     assert!(f(f32::NAN).is_nan());
 }
 
+/// Checks a function of plain numbers, and the same one with fused multiply-add (calls into libm here, which round as the instruction does).
+macro_rules! both {
+    ($check:ident $float:ident: $bounds:tt, |$x:ident| $y:expr, $exact:expr $(,)?) => {
+        both!(@ $check $bounds, |$x: $float| $y, $exact);
+        both!(@ $check $bounds, |$x: $float| { let $x = Fused::from($x); $float::from($y) }, $exact)
+    };
+    (@ $check:ident ($($bound:expr),*), $f:expr, $exact:expr) => { $check($($bound,)* $f, $exact) };
+    (@ $check:ident $bound:literal, $f:expr, $exact:expr) => { $check($bound, $f, $exact) };
+}
+
 #[test]
 fn f32_exp() {
-    max_ulps(1.5, Arithmetic::exp, f64::exp);
+    both!(max_ulps f32: 1.5, |x| Arithmetic::exp(x), f64::exp);
 }
 #[test]
 fn f32_ln() {
-    max_ulps(1.0, Arithmetic::ln, f64::ln);
+    both!(max_ulps f32: 1.0, |x| Arithmetic::ln(x), f64::ln);
 }
 #[test]
 fn f32_ln_1p() {
-    max_ulps(3.0, Arithmetic::ln_1p, f64::ln_1p);
+    both!(max_ulps f32: 3.0, |x| Arithmetic::ln_1p(x), f64::ln_1p);
 }
 #[test]
 fn f32_exp_m1() {
-    max_ulps(3.0, Arithmetic::exp_m1, f64::exp_m1);
+    both!(max_ulps f32: 3.0, |x| Arithmetic::exp_m1(x), f64::exp_m1);
 }
 #[test]
 fn f32_tanh() {
-    max_ulps(2.0, Arithmetic::tanh, f64::tanh);
+    both!(max_ulps f32: 2.0, |x| Arithmetic::tanh(x), f64::tanh);
 }
 #[test]
 fn f32_sigmoid() {
-    max_ulps(3.0, Arithmetic::sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
+    both!(max_ulps f32: 3.0, |x| Arithmetic::sigmoid(x), |x| 1.0 / (1.0 + (-x).exp()));
 }
 #[test]
 fn f32_erf() {
-    max_ulps(2.0, Arithmetic::erf, Arithmetic::erf);
+    both!(max_ulps f32: 2.0, |x| Arithmetic::erf(x), Arithmetic::erf);
 }
 
 #[test]
 fn f32_softplus() {
-    max_ulps(3.0, Arithmetic::softplus, |x| {
+    both!(max_ulps f32: 3.0, |x| Arithmetic::softplus(x), |x| {
         x.max(0.0) + (-x.abs()).exp().ln_1p()
     });
 }
 #[test]
 fn f32_sin() {
-    max_ulps(1.6, Arithmetic::sin, f64::sin);
+    both!(max_ulps f32: 1.6, |x| Arithmetic::sin(x), f64::sin);
 }
 #[test]
 fn f32_cos() {
-    max_ulps(1.6, Arithmetic::cos, f64::cos);
+    both!(max_ulps f32: 1.6, |x| Arithmetic::cos(x), f64::cos);
 }
 #[test]
 fn f32_normal() {
     // Φ(x) = erfc(-x / √2) / 2, by the f64 version, whose own error does not show here.
-    max_ulps(
-        7.0,
+    both!(
+        max_ulps f32: 7.0,
         |x| Arithmetic::normal(x).0,
         |x| Arithmetic::normal(x).0,
     );
-    max_ulps(
-        2.5,
+    both!(
+        max_ulps f32: 2.5,
         |x| Arithmetic::normal(x).1,
         |x| Arithmetic::normal(x).1,
     );
@@ -155,14 +165,14 @@ fn near_libm(bound: f64, range: std::ops::Range<f64>, f: fn(f64) -> f64, libm: f
 
 #[test]
 fn f64_functions_are_near_libm() {
-    near_libm(2.0, -746.0..710.0, Arithmetic::exp, f64::exp);
-    near_libm(2.0, 0.0..4.0, Arithmetic::ln, f64::ln);
-    near_libm(4.0, -1.0..4.0, Arithmetic::ln_1p, f64::ln_1p);
-    near_libm(3.0, -3.0..3.0, Arithmetic::exp_m1, f64::exp_m1);
-    near_libm(3.0, -3.0..3.0, Arithmetic::tanh, f64::tanh);
-    near_libm(2.0, -1e6..1e6, Arithmetic::sin, f64::sin);
-    near_libm(2.0, -1e6..1e6, Arithmetic::cos, f64::cos);
-    near_libm(4.0, -40.0..40.0, Arithmetic::sigmoid, |x| {
+    both!(near_libm f64: (2.0, -746.0..710.0), |x| Arithmetic::exp(x), f64::exp);
+    both!(near_libm f64: (2.0, 0.0..4.0), |x| Arithmetic::ln(x), f64::ln);
+    both!(near_libm f64: (4.0, -1.0..4.0), |x| Arithmetic::ln_1p(x), f64::ln_1p);
+    both!(near_libm f64: (3.0, -3.0..3.0), |x| Arithmetic::exp_m1(x), f64::exp_m1);
+    both!(near_libm f64: (3.0, -3.0..3.0), |x| Arithmetic::tanh(x), f64::tanh);
+    both!(near_libm f64: (2.0, -1e6..1e6), |x| Arithmetic::sin(x), f64::sin);
+    both!(near_libm f64: (2.0, -1e6..1e6), |x| Arithmetic::cos(x), f64::cos);
+    both!(near_libm f64: (4.0, -40.0..40.0), |x| Arithmetic::sigmoid(x), |x| {
         let e = (-x.abs()).exp();
         if x < 0.0 {
             e / (1.0 + e)
@@ -170,7 +180,7 @@ fn f64_functions_are_near_libm() {
             1.0 / (1.0 + e)
         }
     });
-    near_libm(4.0, -40.0..40.0, Arithmetic::softplus, |x| {
+    both!(near_libm f64: (4.0, -40.0..40.0), |x| Arithmetic::softplus(x), |x| {
         x.max(0.0) + (-x.abs()).exp().ln_1p()
     });
 }
