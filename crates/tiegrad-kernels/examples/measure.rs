@@ -169,17 +169,25 @@ fn main() {
     per_element("add", n, || {
         elementwise::zip(w, &mut out, &x, &y, |x, y| x + y)
     });
-    per_element("exp", n, || elementwise::map(w, &mut out, &x, Arithmetic::exp));
-    per_element("ln", n, || elementwise::map(w, &mut out, &x, Arithmetic::ln));
+    per_element("exp", n, || {
+        elementwise::map(w, &mut out, &x, Arithmetic::exp)
+    });
+    per_element("ln", n, || {
+        elementwise::map(w, &mut out, &x, Arithmetic::ln)
+    });
     per_element("tanh", n, || {
         elementwise::map(w, &mut out, &x, Arithmetic::tanh)
     });
     per_element("sigmoid", n, || {
         elementwise::map(w, &mut out, &x, |x| x.sigmoid())
     });
-    per_element("erf", n, || elementwise::map(w, &mut out, &x, Arithmetic::erf));
+    per_element("erf", n, || {
+        elementwise::map(w, &mut out, &x, Arithmetic::erf)
+    });
     per_element("gelu, closure", n, || {
-        elementwise::map(w, &mut out, &x, |x| x * half * (1.0 + Arithmetic::erf(x * c)))
+        elementwise::map(w, &mut out, &x, |x| {
+            x * half * (1.0 + Arithmetic::erf(x * c))
+        })
     });
     per_element("gelu", n, || {
         elementwise::map_with(w, &mut out, &x, elementwise::Gelu)

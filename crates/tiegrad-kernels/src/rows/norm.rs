@@ -147,11 +147,7 @@ pub fn layer_norm_backward_params<T: Scalar>(
     };
     let (dgamma, dbeta) = (share(dgamma), share(dbeta));
     // Blocks of columns, so that their sums stay on the stack.
-    let width = if dy.len() < 32 * 1024 {
-        BLOCK
-    } else {
-        std::env::var("W").map_or(64, |w| w.parse().unwrap())
-    };
+    let width = if dy.len() < 32 * 1024 { BLOCK } else { 64 };
     parallel_for(cols.div_ceil(width), &|i| {
         let (first, end) = (i * width, cols.min((i + 1) * width));
         // SAFETY: blocks of columns do not overlap, and both slices are borrowed until all are done.
