@@ -24,7 +24,7 @@ fn pow2(magic_bits: u32) -> f32 {
     f32::from_bits(magic_bits.wrapping_add(127) << 23)
 }
 
-/// e^x within 1.02 ulp, subnormal results included; Cephes `expf` with a two-step scaling.
+/// e^x within 1.03 ulp, subnormal results included; Cephes `expf` with a two-step scaling.
 #[inline(always)]
 pub(crate) fn exp<M: MulAdd>(x: f32) -> f32 {
     // Beyond these the result is infinity or zero; NaN passes through both selects.

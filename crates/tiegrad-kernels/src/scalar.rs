@@ -110,7 +110,7 @@ pub trait Arithmetic:
         Self::from_f64(n as f64)
     }
 
-    /// e^x, within 1.02 ulp.
+    /// e^x, within 1.03 ulp.
     fn exp(self) -> Self;
     /// The natural logarithm, within 1 ulp.
     fn ln(self) -> Self;
