@@ -15,7 +15,7 @@ use tiegrad::kernels::elementwise::{
 };
 use tiegrad::kernels::step::{AdamStep, SgdStep, adam, sgd};
 use tiegrad::kernels::{
-    Scalar, Write, instruction_set, reduce, rows, threads, use_instruction_set,
+    Arithmetic, Scalar, Write, instruction_set, reduce, rows, threads, use_instruction_set,
 };
 
 /// Median and least seconds of each function over `rounds` rounds, in each of which every one runs `inner` times.
@@ -174,7 +174,7 @@ macro_rules! plain {
     ($($name:ident |$x:ident| $body:expr;)*) => {$(
         #[derive(Clone, Copy)]
         struct $name;
-        impl<T: Scalar> Unary<T> for $name {
+        impl<T: Arithmetic> Unary<T> for $name {
             #[inline(always)]
             fn call(self, $x: T) -> T {
                 $body

@@ -7,7 +7,7 @@ use tiegrad_kernels::attention::{
 };
 use tiegrad_kernels::matmul::{Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::step::{AdamStep, adam};
-use tiegrad_kernels::{Scalar, Write, elementwise, reduce, rows, threads};
+use tiegrad_kernels::{Arithmetic, Write, elementwise, reduce, rows, threads};
 
 /// Median and least nanoseconds per call, over samples of at least 20 µs each.
 fn time(mut f: impl FnMut()) -> (f64, f64) {
@@ -169,17 +169,25 @@ fn main() {
     per_element("add", n, || {
         elementwise::zip(w, &mut out, &x, &y, |x, y| x + y)
     });
-    per_element("exp", n, || elementwise::map(w, &mut out, &x, Scalar::exp));
-    per_element("ln", n, || elementwise::map(w, &mut out, &x, Scalar::ln));
+    per_element("exp", n, || {
+        elementwise::map(w, &mut out, &x, Arithmetic::exp)
+    });
+    per_element("ln", n, || {
+        elementwise::map(w, &mut out, &x, Arithmetic::ln)
+    });
     per_element("tanh", n, || {
-        elementwise::map(w, &mut out, &x, Scalar::tanh)
+        elementwise::map(w, &mut out, &x, Arithmetic::tanh)
     });
     per_element("sigmoid", n, || {
         elementwise::map(w, &mut out, &x, |x| x.sigmoid())
     });
-    per_element("erf", n, || elementwise::map(w, &mut out, &x, Scalar::erf));
+    per_element("erf", n, || {
+        elementwise::map(w, &mut out, &x, Arithmetic::erf)
+    });
     per_element("gelu, closure", n, || {
-        elementwise::map(w, &mut out, &x, |x| x * half * (1.0 + Scalar::erf(x * c)))
+        elementwise::map(w, &mut out, &x, |x| {
+            x * half * (1.0 + Arithmetic::erf(x * c))
+        })
     });
     per_element("gelu", n, || {
         elementwise::map_with(w, &mut out, &x, elementwise::Gelu)

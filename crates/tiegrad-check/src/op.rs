@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 use tiegrad_arena::Params;
 use tiegrad_arena::{ParamId, Shape};
 use tiegrad_autodiff::{ArgKind, Error, Graph, Op, Sample, Tape, UseGrads, Var, ops};
-use tiegrad_kernels::{Dual, Scalar};
+use tiegrad_kernels::{Arithmetic, Dual};
 
 use crate::draw::{Drawn, cotangent, draw, rng};
 use crate::{CheckError, Report, derivative, error_of};
@@ -341,7 +341,7 @@ impl<O: Op> Check<O> {
             .zip(&self.direction)
             .map(|(arg, direction)| match arg {
                 Drawn::Values(values) => {
-                    let mut dual = values.mapv(<Dual<f64> as Scalar>::from_f64);
+                    let mut dual = values.mapv(<Dual<f64> as Arithmetic>::from_f64);
                     dual.zip_mut_with(direction, |x, &eps| x.eps = eps);
                     g.input(&dual)
                 }

@@ -282,14 +282,14 @@ fn check(len: usize, sizes: [usize; 4], strides: [usize; 4]) {
 
 multiversion! {
     /// Scores to probabilities, for rows from query `first` on.
-    [T: Scalar]
+    avx512 [T: Scalar as N]
     fn softmax_block(s: &AttentionShape, p: &mut [T], first: usize) -> () {
         if s.tk == 0 {
             return;
         }
         for (i, p) in p.chunks_exact_mut(s.tk).enumerate() {
             let (seen, hidden) = p.split_at_mut(s.visible(first + i));
-            softmax_row(seen);
+            softmax_row::<T, N>(seen);
             hidden.fill(T::ZERO);
         }
     }

@@ -4,16 +4,18 @@
 //! functions of [`Scalar`], and they run several elements at once.
 
 mod activation;
+mod copy;
 
 pub use activation::{
     Cos, CosBackward, Gelu, GeluBackward, GeluTanh, GeluTanhBackward, Sin, SinBackward, Softplus,
 };
 
 use crate::Write;
-use crate::scalar::Scalar;
+use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::multiversion;
-use crate::strided::{BLOCK, Walk, disjoint, stage};
-use crate::threads::{Shared, for_each_run, parallel_for};
+use crate::strided::{BLOCK, Walk, stage};
+use crate::threads::for_each_run;
+pub use copy::copy_strided;
 
 /// Elements per chunk of a parallel loop; loops of fewer than two run on the calling thread.
 pub(crate) const RUN: usize = 16 * 1024;
@@ -21,13 +23,14 @@ pub(crate) const RUN: usize = 16 * 1024;
 /// A function of one number that is always inlined into its loop.
 ///
 /// Closures with long bodies (two polynomials, say) may stay calls, which costs an order of magnitude; a type
-/// with this trait, whose method is marked `#[inline(always)]`, never does.
+/// with this trait, whose method is marked `#[inline(always)]`, never does. Written for every [`Arithmetic`], it also gets fused
+/// multiply-add in the functions that it calls, which a closure does not: its type of numbers is fixed.
 ///
 /// ```
-/// use tiegrad_kernels::{Scalar, Write, elementwise::{Unary, map_with}};
+/// use tiegrad_kernels::{Arithmetic, Write, elementwise::{Unary, map_with}};
 /// #[derive(Clone, Copy)]
 /// struct Mish;
-/// impl<T: Scalar> Unary<T> for Mish {
+/// impl<T: Arithmetic> Unary<T> for Mish {
 ///     #[inline(always)]
 ///     fn call(self, x: T) -> T { x * x.exp().ln_1p().tanh() }
 /// }
@@ -81,13 +84,16 @@ pub trait Binary<T>: Copy + Sync {
 /// If the lengths differ.
 ///
 /// ```
-/// use tiegrad_kernels::{Scalar, Write, elementwise::map};
+/// use tiegrad_kernels::{Arithmetic, Write, elementwise::map};
 /// let mut y = [0.0_f32; 2];
 /// map(Write::Overwrite, &mut y, &[0.0, -1.0], |x| x.maximum(0.0));
 /// assert_eq!(y, [0.0, 0.0]);
 /// ```
 pub fn map<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Fn(T) -> T + Sync + Copy) {
-    map_with(w, out, x, Closure(f));
+    assert_eq!(out.len(), x.len(), "map: lengths differ");
+    for_each_run(out, run_size(x.len()), |at, out| {
+        map_closure(w, out, &x[at..at + out.len()], f)
+    });
 }
 
 /// [`map`] with a function that is always inlined.
@@ -101,7 +107,7 @@ pub fn map<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Fn(T) -> T + Syn
 /// map_with(Write::Overwrite, &mut y, &[1.0], Gelu);
 /// assert!((y[0] - 0.841344746068543).abs() < 1e-15);
 /// ```
-pub fn map_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Unary<T>) {
+pub fn map_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Unary<T> + Unary<T::Fused>) {
     assert_eq!(out.len(), x.len(), "map: lengths differ");
     for_each_run(out, run_size(x.len()), |at, out| {
         map_run(w, out, &x[at..at + out.len()], f)
@@ -126,7 +132,12 @@ pub fn zip<T: Scalar>(
     y: &[T],
     f: impl Fn(T, T) -> T + Sync + Copy,
 ) {
-    zip_with(w, out, x, y, Closure(f));
+    let n = out.len();
+    assert!(n == x.len() && n == y.len(), "zip: lengths differ");
+    for_each_run(out, run_size(n), |at, out| {
+        let end = at + out.len();
+        zip_closure(w, out, &x[at..end], &y[at..end], f);
+    });
 }
 
 /// [`zip`] with a function that is always inlined.
@@ -140,7 +151,13 @@ pub fn zip<T: Scalar>(
 /// zip_with(Write::Overwrite, &mut dx, &[0.0], &[3.0], GeluBackward);
 /// assert_eq!(dx, [1.5]);
 /// ```
-pub fn zip_with<T: Scalar>(w: Write, out: &mut [T], x: &[T], y: &[T], f: impl Binary<T>) {
+pub fn zip_with<T: Scalar>(
+    w: Write,
+    out: &mut [T],
+    x: &[T],
+    y: &[T],
+    f: impl Binary<T> + Binary<T::Fused>,
+) {
     assert!(
         out.len() == x.len() && out.len() == y.len(),
         "zip: lengths differ"
@@ -243,72 +260,6 @@ pub fn zip_broadcast<T: Scalar>(
     });
 }
 
-/// Copies (or adds) `src` to `dst`, both strided over `shape`. No two elements of `dst` may be at one place.
-///
-/// # Panics
-/// If strides and shape differ in length, or reach beyond a slice.
-///
-/// ```
-/// use tiegrad_kernels::{Write, elementwise::copy_strided};
-/// let mut t = [0.0_f64; 6];
-/// copy_strided(Write::Overwrite, &mut t, &[2, 1], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1, 3], &[3, 2]);
-/// assert_eq!(t, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-/// ```
-pub fn copy_strided<T: Scalar>(
-    w: Write,
-    dst: &mut [T],
-    ds: &[usize],
-    src: &[T],
-    ss: &[usize],
-    shape: &[usize],
-) {
-    // From the largest stride of the destination to the smallest: rows are then runs of it.
-    let mut order = [0; crate::MAX_RANK];
-    let rank = shape.len().min(crate::MAX_RANK);
-    let whole = Walk::new(shape, [ds, ss]);
-    whole.check(0, dst.len());
-    whole.check(1, src.len());
-    if whole.len() == 0 {
-        return;
-    }
-    for d in 0..rank {
-        order[d] = d;
-    }
-    order[..rank].sort_unstable_by_key(|&d| std::cmp::Reverse((ds[d], d)));
-    let sorted = |s: &[usize]| {
-        let mut r = [0; crate::MAX_RANK];
-        for d in 0..rank {
-            r[d] = s[order[d]];
-        }
-        r
-    };
-    let (shape, ds, ss) = (sorted(shape), sorted(ds), sorted(ss));
-    let walk = Walk::new(&shape[..rank], [&ds[..rank], &ss[..rank]]);
-    let (rows, row) = (walk.rows(), walk.row_len());
-    let chunk = (run_size(rows * row) / row).max(1);
-    let dst = Shared::new(dst);
-    let disjoint = disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]);
-    if disjoint && walk.len() >= TILE_ROWS * TILE_COLS && is_transpose(&walk) {
-        let tasks = walk.len() / walk.row_len() / walk.dims[walk.rank - 2]
-            * walk.dims[walk.rank - 2].div_ceil(TILE_ROWS);
-        if walk.len() < 2 * RUN {
-            (0..tasks).for_each(|task| copy_tiles(w, dst, &walk, task, src));
-        } else {
-            parallel_for(tasks, &|task| copy_tiles(w, dst, &walk, task, src));
-        }
-        return;
-    }
-    if rows <= chunk || !disjoint {
-        // SAFETY: the only user of `dst`, which is borrowed exclusively.
-        copy_rows(w, unsafe { dst.range(0, usize::MAX) }, &walk, 0, rows, src);
-        return;
-    }
-    parallel_for(rows.div_ceil(chunk), &|i| {
-        let end = rows.min((i + 1) * chunk);
-        copy_rows_shared(w, dst, &walk, i * chunk, end, src);
-    });
-}
-
 /// A closure as a [`Unary`] or [`Binary`].
 #[derive(Clone, Copy)]
 struct Closure<F>(F);
@@ -334,50 +285,63 @@ pub(crate) fn run_size(n: usize) -> usize {
 }
 
 multiversion! {
-    avx512 [T: Scalar; F: [Unary<T>]]
+    avx512 [T: Scalar as N; F: Unary]
     fn map_run(w: Write, out: &mut [T], x: &[T], f: F) -> () {
         if !F::RARE {
-            map_block::<T, F, false>(w, out, x, f);
+            map_block::<T, N, F, false>(w, out, x, f);
             return;
         }
         for (out, x) in out.chunks_mut(BLOCK).zip(x.chunks(BLOCK)) {
-            if x.iter().fold(true, |all, &x| all & f.is_usual(x)) {
-                map_block::<T, F, false>(w, out, x, f);
+            if x.iter().fold(true, |all, &x| all & f.is_usual(N::from(x))) {
+                map_block::<T, N, F, false>(w, out, x, f);
             } else {
-                map_block::<T, F, true>(w, out, x, f);
+                map_block::<T, N, F, true>(w, out, x, f);
             }
         }
     }
 }
 
 #[inline(always)]
-fn map_block<T: Scalar, F: Unary<T>, const RARE: bool>(w: Write, out: &mut [T], x: &[T], f: F) {
+fn map_block<T: Scalar, N: Arithmetic + From<T> + Into<T>, F: Unary<N>, const RARE: bool>(
+    w: Write,
+    out: &mut [T],
+    x: &[T],
+    f: F,
+) {
     let add = w == Write::Accumulate;
     for (o, &x) in out.iter_mut().zip(x) {
-        let y = if RARE { f.call_rare(x) } else { f.call(x) };
+        let x = N::from(x);
+        let y: T = if RARE { f.call_rare(x) } else { f.call(x) }.into();
         *o = if add { *o + y } else { y };
     }
 }
 
 multiversion! {
-    avx512 [T: Scalar; F: [Binary<T>]]
+    avx512 [T: Scalar; F: [Fn(T) -> T + Sync + Copy]]
+    fn map_closure(w: Write, out: &mut [T], x: &[T], f: F) -> () {
+        map_block::<T, T, Closure<F>, false>(w, out, x, Closure(f));
+    }
+}
+
+multiversion! {
+    avx512 [T: Scalar as N; F: Binary]
     fn zip_run(w: Write, out: &mut [T], x: &[T], y: &[T], f: F) -> () {
         if !F::RARE {
-            zip_block::<T, F, false>(w, out, x, y, f);
+            zip_block::<T, N, F, false>(w, out, x, y, f);
             return;
         }
         for ((out, x), y) in out.chunks_mut(BLOCK).zip(x.chunks(BLOCK)).zip(y.chunks(BLOCK)) {
-            if x.iter().fold(true, |all, &x| all & f.is_usual(x)) {
-                zip_block::<T, F, false>(w, out, x, y, f);
+            if x.iter().fold(true, |all, &x| all & f.is_usual(N::from(x))) {
+                zip_block::<T, N, F, false>(w, out, x, y, f);
             } else {
-                zip_block::<T, F, true>(w, out, x, y, f);
+                zip_block::<T, N, F, true>(w, out, x, y, f);
             }
         }
     }
 }
 
 #[inline(always)]
-fn zip_block<T: Scalar, F: Binary<T>, const RARE: bool>(
+fn zip_block<T: Scalar, N: Arithmetic + From<T> + Into<T>, F: Binary<N>, const RARE: bool>(
     w: Write,
     out: &mut [T],
     x: &[T],
@@ -388,12 +352,21 @@ fn zip_block<T: Scalar, F: Binary<T>, const RARE: bool>(
     let n = out.len();
     let (x, y) = (&x[..n], &y[..n]);
     for i in 0..n {
-        let r = if RARE {
-            f.call_rare(x[i], y[i])
+        let (x, y) = (N::from(x[i]), N::from(y[i]));
+        let r: T = if RARE {
+            f.call_rare(x, y)
         } else {
-            f.call(x[i], y[i])
-        };
+            f.call(x, y)
+        }
+        .into();
         out[i] = if add { out[i] + r } else { r };
+    }
+}
+
+multiversion! {
+    avx512 [T: Scalar; F: [Fn(T, T) -> T + Sync + Copy]]
+    fn zip_closure(w: Write, out: &mut [T], x: &[T], y: &[T], f: F) -> () {
+        zip_block::<T, T, Closure<F>, false>(w, out, x, y, Closure(f));
     }
 }
 
@@ -442,108 +415,6 @@ multiversion! {
             }
             cursor.next();
         }
-    }
-}
-
-/// The size of the blocks in which a transpose goes: rows of 64 in the source, whose pages are then left behind, of 16 in the
-/// destination.
-const TILE_ROWS: usize = 64;
-const TILE_COLS: usize = 16;
-
-/// Whether the walk's last dimension is dense in the destination and the one before it in the source.
-fn is_transpose(walk: &Walk<2>) -> bool {
-    walk.rank >= 2
-        && walk.row_stride(0) == 1
-        && walk.row_stride(1) != 1
-        && walk.strides[1][walk.rank - 2] == 1
-}
-
-/// One block of rows of one matrix of a transpose, in parallel with others.
-fn copy_tiles<T: Scalar>(w: Write, dst: Shared<T>, walk: &Walk<2>, task: usize, src: &[T]) {
-    let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
-    let (dst_row, src_col) = (walk.strides[0][walk.rank - 2], walk.row_stride(1));
-    let blocks = rows.div_ceil(TILE_ROWS);
-    let [d, s] = walk.cursor(task / blocks * rows).at;
-    let first = task % blocks * TILE_ROWS;
-    let height = TILE_ROWS.min(rows - first);
-    let mut room = [[T::ZERO; TILE_ROWS]; TILE_COLS];
-    for col in (0..cols).step_by(TILE_COLS) {
-        let width = TILE_COLS.min(cols - col);
-        for (j, room) in room[..width].iter_mut().enumerate() {
-            let at = s + first + (col + j) * src_col;
-            room[..height].copy_from_slice(&src[at..at + height]);
-        }
-        for i in 0..height {
-            let at = d + (first + i) * dst_row + col;
-            // SAFETY: the caller has found that all elements of the walk are at places of their own, and each
-            // is written by one task.
-            let out = unsafe { dst.range(at, at + width) };
-            for (o, room) in out.iter_mut().zip(&room) {
-                *o = if w == Write::Accumulate {
-                    *o + room[i]
-                } else {
-                    room[i]
-                };
-            }
-        }
-    }
-}
-
-/// Rows `first..end` of the walk, in parallel with others.
-fn copy_rows_shared<T: Scalar>(
-    w: Write,
-    dst: Shared<T>,
-    walk: &Walk<2>,
-    first: usize,
-    end: usize,
-    src: &[T],
-) {
-    let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
-    let mut cursor = walk.cursor(first);
-    for _ in first..end {
-        let [d, s] = cursor.at;
-        for i in 0..row {
-            // SAFETY: the caller has found that all elements of the walk are at places of their own, and each
-            // is written by one thread.
-            let o = unsafe { dst.range(d + i * sd, d + i * sd + 1) };
-            for o in o {
-                let x = src[s + i * ss];
-                *o = if w == Write::Accumulate { *o + x } else { x };
-            }
-        }
-        cursor.next();
-    }
-}
-
-/// Rows `first..end` of the walk.
-fn copy_rows<T: Scalar>(
-    w: Write,
-    dst: &mut [T],
-    walk: &Walk<2>,
-    first: usize,
-    end: usize,
-    src: &[T],
-) {
-    let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
-    let mut cursor = walk.cursor(first);
-    for _ in first..end {
-        let [d, s] = cursor.at;
-        if sd == 1 && ss == 1 {
-            let (dst, src) = (&mut dst[d..d + row], &src[s..s + row]);
-            if w == Write::Overwrite {
-                dst.copy_from_slice(src);
-            } else {
-                for (o, &x) in dst.iter_mut().zip(src) {
-                    *o += x;
-                }
-            }
-        } else {
-            for i in 0..row {
-                let (o, x) = (&mut dst[d + i * sd], src[s + i * ss]);
-                *o = if w == Write::Accumulate { *o + x } else { x };
-            }
-        }
-        cursor.next();
     }
 }
 

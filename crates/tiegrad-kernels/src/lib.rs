@@ -36,7 +36,7 @@ mod strided;
 mod testing;
 
 pub use buffer::AlignedBuf;
-pub use scalar::{DType, Dual, Scalar, ScalarFn};
+pub use scalar::{Arithmetic, DType, Dual, Scalar, ScalarFn};
 pub use simd::{instruction_set, use_instruction_set};
 
 /// The largest number of dimensions that strided functions take.

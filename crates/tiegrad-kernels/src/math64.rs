@@ -6,6 +6,7 @@
 // Coefficients stand as their authors or their fits give them.
 #![allow(clippy::excessive_precision)]
 
+use crate::simd::MulAdd;
 use std::f64::consts::{FRAC_2_PI, LOG2_E, SQRT_2};
 
 /// Adding and subtracting this rounds to the nearest integer, which then sits in the low bits.
@@ -13,21 +14,27 @@ const MAGIC: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
 /// ln 2 in two parts; the first has 32 bits.
 const LN2: (f64, f64) = (6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10);
 
+/// a·b + c
+#[inline(always)]
+fn fma<M: MulAdd>(a: f64, b: f64, c: f64) -> f64 {
+    M::double(a, b, c)
+}
+
 /// The polynomial with coefficients `c`, lowest first: even and odd powers apart, so that no chain of operations is long.
 #[inline(always)]
-fn polynomial<const N: usize>(x: f64, c: &[f64; N]) -> f64 {
+fn polynomial<M: MulAdd, const N: usize>(x: f64, c: &[f64; N]) -> f64 {
     let x2 = x * x;
     let (mut even, mut odd) = (0.0, 0.0);
     let mut i = N;
     while i > 0 {
         i -= 1;
         if i.is_multiple_of(2) {
-            even = even * x2 + c[i];
+            even = fma::<M>(even, x2, c[i]);
         } else {
-            odd = odd * x2 + c[i];
+            odd = fma::<M>(odd, x2, c[i]);
         }
     }
-    odd * x + even
+    fma::<M>(odd, x, even)
 }
 
 /// 2^n as two factors, for n in -2046..=2046 given as the bits of `MAGIC + n`: y 2^n may be in range where 2^n is not.
@@ -56,27 +63,31 @@ const EXP: [f64; 11] = [
 
 /// e^(x + rest) = y 2^n: y in [sqrt(1/2), sqrt(2)], and the two factors of 2^n.
 #[inline(always)]
-fn exp_parts(x: f64, rest: f64) -> (f64, f64, f64) {
-    let n = (x + rest) * LOG2_E + MAGIC;
+fn exp_parts<M: MulAdd>(x: f64, rest: f64) -> (f64, f64, f64) {
+    let n = fma::<M>(x + rest, LOG2_E, MAGIC);
     let (one, two) = pow2(n.to_bits());
     let n = n - MAGIC;
-    let r = x - n * LN2.0 - n * LN2.1 + rest;
-    (polynomial(r, &EXP) * (r * r) + r + 1.0, one, two)
+    let r = fma::<M>(-n, LN2.1, fma::<M>(-n, LN2.0, x)) + rest;
+    (
+        fma::<M>(polynomial::<M, _>(r, &EXP), r * r, r) + 1.0,
+        one,
+        two,
+    )
 }
 
 /// e^x within 1 ulp, subnormal results included.
 #[inline(always)]
-pub(crate) fn exp(x: f64) -> f64 {
+pub(crate) fn exp<M: MulAdd>(x: f64) -> f64 {
     // Beyond these the result is infinity or zero; NaN passes through both selects.
     let x = if x > 710.0 { 710.0 } else { x };
     let x = if x < -746.0 { -746.0 } else { x };
-    let (y, one, two) = exp_parts(x, 0.0);
+    let (y, one, two) = exp_parts::<M>(x, 0.0);
     y * one * two
 }
 
 /// ln(x) within 1 ulp, subnormals included; fdlibm's `e_log.c` (Sun Microsystems, 1993).
 #[inline(always)]
-pub(crate) fn ln(x: f64) -> f64 {
+pub(crate) fn ln<M: MulAdd>(x: f64) -> f64 {
     const SQRT_HALF: u64 = 0x3fe6_a09e_0000_0000;
     const TWO_52: u64 = 0x4330_0000_0000_0000;
     let small = x < f64::MIN_POSITIVE;
@@ -99,7 +110,7 @@ pub(crate) fn ln(x: f64) -> f64 {
     let f = f64::from_bits((t & 0x000f_ffff_ffff_ffff).wrapping_add(SQRT_HALF)) - 1.0;
     let s = f / (2.0 + f);
     let z = s * s;
-    let p = polynomial(
+    let p = polynomial::<M, _>(
         z,
         &[
             6.666_666_666_666_735e-1,
@@ -112,7 +123,7 @@ pub(crate) fn ln(x: f64) -> f64 {
         ],
     ) * z;
     let half = 0.5 * f * f;
-    let y = e * LN2.0 - ((half - (s * (half + p) + e * LN2.1)) - f);
+    let y = fma::<M>(e, LN2.0, -((half - fma::<M>(s, half + p, e * LN2.1)) - f));
     // Zero, negative, infinite and NaN arguments.
     let y = if x == 0.0 { f64::NEG_INFINITY } else { y };
     let y = if x < 0.0 { f64::NAN } else { y };
@@ -122,10 +133,10 @@ pub(crate) fn ln(x: f64) -> f64 {
 
 /// ln(1 + x) within 3 ulp (W. Kahan's correction of the rounded 1 + x).
 #[inline(always)]
-pub(crate) fn ln_1p(x: f64) -> f64 {
+pub(crate) fn ln_1p<M: MulAdd>(x: f64) -> f64 {
     let u = 1.0 + x;
     let d = u - 1.0;
-    let y = ln(u) * (x / d);
+    let y = ln::<M>(u) * (x / d);
     let y = if d == 0.0 { x } else { y };
     let y = if x == -1.0 { f64::NEG_INFINITY } else { y };
     if x == f64::INFINITY { x } else { y }
@@ -133,7 +144,7 @@ pub(crate) fn ln_1p(x: f64) -> f64 {
 
 /// e^x - 1 within 2 ulp: a polynomial near zero, the difference elsewhere.
 #[inline(always)]
-pub(crate) fn exp_m1(x: f64) -> f64 {
+pub(crate) fn exp_m1<M: MulAdd>(x: f64) -> f64 {
     const NEAR: [f64; 12] = [
         0.499_999_999_999_999_991_23,
         0.166_666_666_666_666_663_56,
@@ -148,17 +159,25 @@ pub(crate) fn exp_m1(x: f64) -> f64 {
         2.097_009_717_769_477_126_4e-9,
         1.613_053_559_731_884_473_1e-10,
     ];
-    let near = polynomial(x, &NEAR) * (x * x) + x;
-    let far = exp(x) - 1.0;
+    let near = fma::<M>(polynomial::<M, _>(x, &NEAR), x * x, x);
+    let far = exp::<M>(x) - 1.0;
     if x.abs() < 0.5 { near } else { far }
+}
+
+/// 1 / (1 + e^-x) within 2.5 ulp, without overflow on either side.
+#[inline(always)]
+pub(crate) fn sigmoid<M: MulAdd>(x: f64) -> f64 {
+    let e = exp::<M>(-x.abs());
+    let top = if x < 0.0 { e } else { 1.0 };
+    top / (1.0 + e)
 }
 
 /// tanh(x) within 2 ulp; Cephes `tanh`, with one division for both of its intervals.
 #[inline(always)]
-pub(crate) fn tanh(x: f64) -> f64 {
+pub(crate) fn tanh<M: MulAdd>(x: f64) -> f64 {
     let a = x.abs();
     let z = x * x;
-    let p = polynomial(
+    let p = polynomial::<M, _>(
         z,
         &[
             -1.614_687_684_417_084_5e3,
@@ -166,7 +185,7 @@ pub(crate) fn tanh(x: f64) -> f64 {
             -9.643_991_794_250_523e-1,
         ],
     );
-    let q = polynomial(
+    let q = polynomial::<M, _>(
         z,
         &[
             4.844_063_053_251_255e3,
@@ -177,7 +196,7 @@ pub(crate) fn tanh(x: f64) -> f64 {
     );
     // From 20 on the result is one; NaN takes the other branch.
     let c = if a < 20.0 { a } else { 20.0 };
-    let (y, one, two) = exp_parts(c + c, 0.0);
+    let (y, one, two) = exp_parts::<M>(c + c, 0.0);
     let far = a > 0.625;
     let base = if far { 1.0 } else { a };
     let top = if far { -2.0 } else { a * z * p };
@@ -187,12 +206,12 @@ pub(crate) fn tanh(x: f64) -> f64 {
 
 /// ln(1 + e^x) within 3 ulp: max(x, 0) + 2 artanh(e / (2 + e)) with e = e^-|x|.
 #[inline(always)]
-pub(crate) fn softplus(x: f64) -> f64 {
-    let e = exp(-x.abs());
-    let s = e / (1.0 + 0.5 * e);
+pub(crate) fn softplus<M: MulAdd>(x: f64) -> f64 {
+    let e = exp::<M>(-x.abs());
+    let s = e / fma::<M>(0.5, e, 1.0);
     let z = 0.25 * s * s;
     // (2 artanh(s/2) - s) / (s z) for z up to 1/9.
-    let p = polynomial(
+    let p = polynomial::<M, _>(
         z,
         &[
             0.5 * 0.666_666_666_666_666_783_17,
@@ -209,7 +228,7 @@ pub(crate) fn softplus(x: f64) -> f64 {
         ],
     );
     let linear = if x > 0.0 { x } else { 0.0 };
-    let y = linear + (s + s * (z * p));
+    let y = linear + fma::<M>(s, z * p, s);
     if x.is_nan() { x } else { y }
 }
 
@@ -244,12 +263,16 @@ const TAIL_ODD: [f64; 11] = [
 
 /// e^(a²/2) Φ(-a) for a from 0 to 39.
 #[inline(always)]
-fn tail(a: f64) -> f64 {
+fn tail<M: MulAdd>(a: f64) -> f64 {
     let inverse = 1.0 / (a + 5.0);
     let t = (a - 5.0) * inverse;
     // As two: LLVM does not unroll a loop over all the coefficients early enough to vectorize what is around it.
     let t2 = t * t;
-    (polynomial(t2, &TAIL_ODD) * t + polynomial(t2, &TAIL_EVEN)) * inverse
+    let (odd, even) = (
+        polynomial::<M, _>(t2, &TAIL_ODD),
+        polynomial::<M, _>(t2, &TAIL_EVEN),
+    );
+    fma::<M>(odd, t, even) * inverse
 }
 
 /// -a² in two parts, the first exact: in e^(-a²) the rounding error of a square would be worth hundreds of ulp.
@@ -261,7 +284,7 @@ fn minus_square(a: f64) -> (f64, f64) {
 
 /// erf(x) within 1.5 ulp: x times a polynomial in x² below 1, 1 - 2 Φ(-√2 |x|) above.
 #[inline(always)]
-pub(crate) fn erf(x: f64) -> f64 {
+pub(crate) fn erf<M: MulAdd>(x: f64) -> f64 {
     const NEAR: [f64; 12] = [
         -0.376_126_389_031_837_496_01,
         0.112_837_916_709_549_298_78,
@@ -278,24 +301,25 @@ pub(crate) fn erf(x: f64) -> f64 {
     ];
     let a = x.abs();
     let z = x * x;
-    let near = x + x * (polynomial(z, &NEAR) * z + 1.283_791_670_955_125_7e-1);
+    let p = fma::<M>(polynomial::<M, _>(z, &NEAR), z, 1.283_791_670_955_125_7e-1);
+    let near = fma::<M>(x, p, x);
     // Beyond 6 the result is one; NaN takes the other branch.
     let c = if a < 6.0 { a } else { 6.0 };
     let (square, rest) = minus_square(c);
-    let (e, one, two) = exp_parts(square, rest);
-    let far = 1.0 - 2.0 * (e * tail(c * SQRT_2) * one * two);
+    let (e, one, two) = exp_parts::<M>(square, rest);
+    let far = fma::<M>(-2.0, e * tail::<M>(c * SQRT_2) * one * two, 1.0);
     if a > 1.0 { far.copysign(x) } else { near }
 }
 
 /// Φ(x) and φ(x), the normal distribution within 9 ulp and its density within 2.5.
 #[inline(always)]
-pub(crate) fn normal(x: f64) -> (f64, f64) {
+pub(crate) fn normal<M: MulAdd>(x: f64) -> (f64, f64) {
     let a = x.abs();
     // From here on both are zero.
     let a = if a < 39.0 { a } else { 39.0 };
     let (square, rest) = minus_square(a);
-    let (e, one, two) = exp_parts(0.5 * square, 0.5 * rest);
-    let below = e * tail(a) * one * two;
+    let (e, one, two) = exp_parts::<M>(0.5 * square, 0.5 * rest);
+    let below = e * tail::<M>(a) * one * two;
     let cdf = if x > 0.0 { 1.0 - below } else { below };
     let density = e * 3.989_422_804_014_326_8e-1 * one * two;
     if x.is_nan() { (x, x) } else { (cdf, density) }
@@ -307,26 +331,26 @@ pub(crate) const MODERATE: f64 = 1_000_000.0;
 /// x - n π/2 in -π/4..π/4 as a sum of two, and n in the low bits of the third, for |x| up to [`MODERATE`]: π/2 in three parts
 /// of 33 bits and a rest (fdlibm's `e_rem_pio2.c`).
 #[inline(always)]
-fn quadrant(x: f64) -> (f64, f64, u64) {
-    let n = x * FRAC_2_PI + MAGIC;
+fn quadrant<M: MulAdd>(x: f64) -> (f64, f64, u64) {
+    let n = fma::<M>(x, FRAC_2_PI, MAGIC);
     let (bits, n) = (n.to_bits(), n - MAGIC);
-    let t = x - n * 1.570_796_326_734_125_614_17;
+    let t = fma::<M>(-n, 1.570_796_326_734_125_614_17, x);
     let w = n * 6.077_100_506_303_965_976_6e-11;
     let r = t - w;
     let lost = (t - r) - w;
     let w = n * 2.022_266_248_711_166_455_8e-21;
     let s = r - w;
-    let lost = ((r - s) - w) + lost - n * 8.478_427_660_368_899_569_97e-32;
+    let lost = fma::<M>(-n, 8.478_427_660_368_899_569_97e-32, ((r - s) - w) + lost);
     let y = s + lost;
     (y, (s - y) + lost, bits)
 }
 
 /// sin(r + rest + n π/2) for |r| up to π/4; fdlibm's `k_sin.c` and `k_cos.c`.
 #[inline(always)]
-fn sin_quadrant(r: f64, rest: f64, n: u64) -> f64 {
+fn sin_quadrant<M: MulAdd>(r: f64, rest: f64, n: u64) -> f64 {
     let z = r * r;
     let v = z * r;
-    let p = polynomial(
+    let p = polynomial::<M, _>(
         z,
         &[
             8.333_333_333_322_489e-3,
@@ -336,8 +360,12 @@ fn sin_quadrant(r: f64, rest: f64, n: u64) -> f64 {
             1.589_690_995_211_55e-10,
         ],
     );
-    let sin = r - ((z * (0.5 * rest - v * p) - rest) - v * -1.666_666_666_666_663_2e-1);
-    let p = z * polynomial(
+    let sin = r - fma::<M>(
+        -v,
+        -1.666_666_666_666_663_2e-1,
+        fma::<M>(z, fma::<M>(-v, p, 0.5 * rest), -rest),
+    );
+    let p = z * polynomial::<M, _>(
         z,
         &[
             4.166_666_666_666_66e-2,
@@ -350,21 +378,21 @@ fn sin_quadrant(r: f64, rest: f64, n: u64) -> f64 {
     );
     let half = 0.5 * z;
     let w = 1.0 - half;
-    let cos = w + (((1.0 - w) - half) + (z * p - r * rest));
+    let cos = w + (((1.0 - w) - half) + fma::<M>(-r, rest, z * p));
     let y = if n & 1 == 0 { sin } else { cos };
     f64::from_bits(y.to_bits() ^ (n & 2) << 62)
 }
 
 /// sin(x) within 1 ulp for |x| up to [`MODERATE`].
 #[inline(always)]
-pub(crate) fn sin(x: f64) -> f64 {
-    let (r, rest, n) = quadrant(x);
-    sin_quadrant(r, rest, n)
+pub(crate) fn sin<M: MulAdd>(x: f64) -> f64 {
+    let (r, rest, n) = quadrant::<M>(x);
+    sin_quadrant::<M>(r, rest, n)
 }
 
 /// cos(x) within 1 ulp for |x| up to [`MODERATE`].
 #[inline(always)]
-pub(crate) fn cos(x: f64) -> f64 {
-    let (r, rest, n) = quadrant(x);
-    sin_quadrant(r, rest, n.wrapping_add(1))
+pub(crate) fn cos<M: MulAdd>(x: f64) -> f64 {
+    let (r, rest, n) = quadrant::<M>(x);
+    sin_quadrant::<M>(r, rest, n.wrapping_add(1))
 }

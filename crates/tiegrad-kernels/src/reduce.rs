@@ -228,7 +228,7 @@ impl<T: Scalar> Tree<T> {
     pub(crate) fn finish<J: Join<T>>(&self) -> T {
         let mut result = J::START;
         let mut first = true;
-        for level in 0..usize::BITS as usize {
+        for level in 0..(usize::BITS - self.count.leading_zeros()) as usize {
             if self.count >> level & 1 == 1 {
                 let run = self.runs[level];
                 result = if first { run } else { J::join(run, result) };
@@ -260,38 +260,62 @@ fn in_parts<T: Scalar>(n: usize, part: &(dyn Fn(usize, usize) -> T + Sync)) -> T
 multiversion! {
     [T: Scalar; F: [Fn(T) -> T]]
     fn fold_run(x: &[T], f: F) -> T {
-        let mut room = [T::ZERO; BLOCK];
         let mut tree = Tree::new();
-        for x in x.chunks(BLOCK) {
-            for i in 0..x.len() {
-                room[i] = f(x[i]);
-            }
-            tree.push::<Plus>(lanes::<T, Plus>(&room[..x.len()]));
+        for x in x.chunks(SUM_BLOCK) {
+            tree.push::<Plus>(block_sum([x], &|[x]| f(x)));
         }
         tree.finish::<Plus>()
     }
 }
 
-/// Joins at most `BLOCK` values in 16 lanes, the lanes pairwise.
+/// Half of the lanes of a sum: additions that do not wait for each other.
+const HALF: usize = 16;
+/// Terms that are added in lanes, 16 to each, before the pairwise sum.
+pub(crate) const SUM_BLOCK: usize = 16 * 2 * HALF;
+
+/// Joins at most `BLOCK` values.
 #[inline(always)]
 pub(crate) fn lanes<T: Scalar, J: Join<T>>(x: &[T]) -> T {
-    let mut acc = [J::START; 16];
-    let chunks = x.chunks_exact(16);
-    let rest = chunks.remainder();
-    for x in chunks {
-        for l in 0..16 {
-            acc[l] = J::join(acc[l], x[l]);
-        }
+    block_fold([x], J::START, &|[x]| x, &J::join)
+}
+
+/// The sum of `f` over slices of equal length, read together.
+#[inline(always)]
+pub(crate) fn block_sum<T: Scalar, const K: usize>(x: [&[T]; K], f: &impl Fn([T; K]) -> T) -> T {
+    block_fold(x, T::ZERO, f, &|a, b| a + b)
+}
+
+/// `f` of slices of equal length, read together, joined in lanes, and the lanes pairwise.
+#[inline(always)]
+pub(crate) fn block_fold<T: Scalar, const K: usize>(
+    x: [&[T]; K],
+    start: T,
+    f: &impl Fn([T; K]) -> T,
+    join: &impl Fn(T, T) -> T,
+) -> T {
+    // Arrays by value, and chunks of a fixed size: what the compiler makes vectors of, in every one of the copies.
+    let (chunks, rest) = (
+        x.map(|x| x.as_chunks::<{ 2 * HALF }>().0),
+        x.map(|x| x.as_chunks::<{ 2 * HALF }>().1),
+    );
+    let (mut low, mut high) = ([start; HALF], [start; HALF]);
+    for c in 0..chunks[0].len() {
+        let x = chunks.map(|x| &x[c]);
+        low = std::array::from_fn(|l| join(low[l], f(x.map(|x| x[l]))));
+        high = std::array::from_fn(|l| join(high[l], f(x.map(|x| x[HALF + l]))));
     }
-    for (l, &x) in rest.iter().enumerate() {
-        acc[l] = J::join(acc[l], x);
+    // Through memory, so that the compiler, which would choose its vectors to suit the last steps, chooses them to suit the loop above.
+    let mut lanes = std::hint::black_box([low, high]);
+    let lanes = lanes.as_flattened_mut();
+    for l in 0..rest[0].len() {
+        lanes[l] = join(lanes[l], f(rest.map(|x| x[l])));
     }
-    for half in [8, 4, 2, 1] {
+    for half in [16, 8, 4, 2, 1] {
         for l in 0..half {
-            acc[l] = J::join(acc[l], acc[l + half]);
+            lanes[l] = join(lanes[l], lanes[l + half]);
         }
     }
-    acc[0]
+    lanes[0]
 }
 
 fn reduce_to<T: Scalar, J: Join<T>>(

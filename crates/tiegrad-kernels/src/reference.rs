@@ -319,6 +319,61 @@ pub fn layer_norm_backward_input<T: Scalar>(
     }
 }
 
+/// [`crate::rows::rms_norm`].
+///
+/// ```
+/// use tiegrad_kernels::reference;
+/// let (mut out, mut stats) = ([0.0_f64; 2], [0.0; 2]);
+/// reference::rms_norm(&mut out, &mut stats, &[2.0, -2.0], None, 0.0, 2);
+/// assert_eq!((out, stats), ([1.0, -1.0], [0.0, 0.5]));
+/// ```
+pub fn rms_norm<T: Scalar>(
+    out: &mut [T],
+    stats: &mut [T],
+    x: &[T],
+    gamma: Option<&[T]>,
+    eps: T,
+    cols: usize,
+) {
+    for (r, (out, x)) in rows_mut(out, cols).zip(rows(x, cols)).enumerate() {
+        let square = x.iter().map(|&x| x * x).sum::<T>() / T::from_usize(cols);
+        let scale = (square + eps).sqrt().recip();
+        (stats[2 * r], stats[2 * r + 1]) = (T::ZERO, scale);
+        for i in 0..cols {
+            out[i] = x[i] * scale * gamma.map_or(T::ONE, |g| g[i]);
+        }
+    }
+}
+
+/// [`crate::rows::rms_norm_backward_input`].
+///
+/// ```
+/// use tiegrad_kernels::{Write, reference};
+/// let mut dx = [0.0_f64; 2];
+/// reference::rms_norm_backward_input(Write::Overwrite, &mut dx, &[1.0, 0.0], &[2.0, -2.0], &[0.0, 0.5], None, 2);
+/// assert_eq!(dx, [0.25, 0.25]);
+/// ```
+pub fn rms_norm_backward_input<T: Scalar>(
+    w: Write,
+    dx: &mut [T],
+    dy: &[T],
+    x: &[T],
+    stats: &[T],
+    gamma: Option<&[T]>,
+    cols: usize,
+) {
+    for (r, dx) in rows_mut(dx, cols).enumerate() {
+        let at = |i: usize| r * cols + i;
+        let scale = stats[2 * r + 1];
+        let g = |i: usize| dy[at(i)] * gamma.map_or(T::ONE, |g| g[i]);
+        let dot: T = (0..cols).map(|i| g(i) * x[at(i)] * scale).sum();
+        for i in 0..cols {
+            let mean = dot / T::from_usize(cols);
+            put(w, &mut dx[i], scale * (g(i) - x[at(i)] * scale * mean));
+        }
+    }
+}
+
 /// [`crate::rows::layer_norm_backward_params`].
 ///
 /// ```

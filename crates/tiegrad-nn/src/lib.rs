@@ -83,7 +83,7 @@ pub mod prelude {
     pub use crate::init::{InitExt, Initializer};
     pub use crate::layers::*;
     pub use crate::spec::{
-        dense, dropout, embedding, flatten, layer, layer_norm, relu, sequential,
+        dense, dropout, embedding, flatten, layer, layer_norm, relu, rms_norm, sequential,
     };
     pub use crate::{
         DynLayer, Layer, LayerError, LayerExt, Module, ModuleExt, NameError, Select, Sequential,

@@ -29,7 +29,10 @@ impl Law {
         match self {
             Self::Uniform(low, high) => ((x - low) / (high - low)).clamp(0.0, 1.0),
             Self::Normal(mean, std) => {
-                0.5 * (1.0 + Scalar::erf((x - mean) / (std * std::f64::consts::SQRT_2)))
+                0.5 * (1.0
+                    + tiegrad::kernels::Arithmetic::erf(
+                        (x - mean) / (std * std::f64::consts::SQRT_2),
+                    ))
             }
         }
     }

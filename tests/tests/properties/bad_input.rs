@@ -364,7 +364,7 @@ fn no_op_panics_whatever_it_is_given() {
         let (a, b, c) = (var(), var(), var());
         let axis = rng.random_range(-6..6_i64) as isize;
         let (i, j) = (rng.random_range(0..5), rng.random_range(0..5));
-        let y = match rng.random_range(0..44) {
+        let y = match rng.random_range(0..47) {
             0 => a + b,
             1 => a - b,
             2 => a * b,
@@ -409,6 +409,8 @@ fn no_op_panics_whatever_it_is_given() {
             41 => a.t().contiguous().permute(&[axis, 0, 1, 2]),
             42 => a.embedding(b).cross_entropy(c),
             43 => a.t().layer_norm(Some(b), None, 0.0).t().sum_dim(&[], false),
+            44 => a.rms_norm(Some(b), None),
+            45 => a.rms_norm(None, Some(0.0)),
             _ => a.maximum(b).gelu(),
         };
         match y.sum().backward() {

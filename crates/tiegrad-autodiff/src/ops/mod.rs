@@ -14,6 +14,7 @@ mod loss;
 mod matmul;
 mod norm;
 mod reduce;
+mod rms_norm;
 mod softmax;
 mod trig;
 mod unary;
@@ -31,6 +32,7 @@ pub use loss::{CrossEntropy, MseLoss};
 pub use matmul::Matmul;
 pub use norm::LayerNorm;
 pub use reduce::{Amax, Sum};
+pub use rms_norm::RmsNorm;
 pub use softmax::{LogSoftmax, Softmax};
 pub use trig::{Cos, Sin};
 pub use unary::{
@@ -111,6 +113,7 @@ pub fn visit(v: &mut impl Visitor) {
     v.op::<Pow>();
     v.op::<Reciprocal>();
     v.op::<Relu>();
+    v.op::<RmsNorm>();
     v.op::<Sigmoid>();
     v.op::<Silu>();
     v.op::<Sin>();

@@ -1,7 +1,7 @@
 //! Elementwise functions of one operand.
 
 use tiegrad_arena::Shape;
-use tiegrad_kernels::{Scalar, elementwise};
+use tiegrad_kernels::{Arithmetic, Scalar, elementwise};
 
 use crate::error::Problem;
 use crate::op::{Backward, Forward, Op};
@@ -12,7 +12,7 @@ use crate::var::Var;
 ///
 /// ```
 /// use tiegrad_autodiff::{Tape, ArgSpec, ops::Unary};
-/// use tiegrad_kernels::Scalar;
+/// use tiegrad_kernels::Arithmetic;
 ///
 /// /// x / (1 + |x|)
 /// #[derive(Clone, Copy)]
@@ -20,10 +20,12 @@ use crate::var::Var;
 /// impl Unary for Softsign {
 ///     const NAME: &'static str = "softsign";
 ///     const USES_RESULT: bool = false;
-///     fn call<T: Scalar>(self, x: T) -> T {
+///     #[inline(always)]
+///     fn call<T: Arithmetic>(self, x: T) -> T {
 ///         x / (T::ONE + x.abs())
 ///     }
-///     fn derivative<T: Scalar>(self, x: T, _: T) -> T {
+///     #[inline(always)]
+///     fn derivative<T: Arithmetic>(self, x: T, _: T) -> T {
 ///         let d = T::ONE + x.abs();
 ///         (d * d).recip()
 ///     }
@@ -42,10 +44,11 @@ pub trait Unary: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether [`derivative`](Unary::derivative) looks at its second argument.
     const USES_RESULT: bool;
-    /// f(x)
-    fn call<T: Scalar>(self, x: T) -> T;
+    /// f(x). Marked `#[inline(always)]`, it runs on several numbers at once however long it is; a long one that is not may stay a call, which is
+    /// far slower.
+    fn call<T: Arithmetic>(self, x: T) -> T;
     /// f'(x), given x and y = f(x).
-    fn derivative<T: Scalar>(self, x: T, y: T) -> T;
+    fn derivative<T: Arithmetic>(self, x: T, y: T) -> T;
     /// Samples: settings and operand.
     fn settings() -> Vec<(Self, ArgSpec)>;
 }
@@ -111,14 +114,14 @@ impl<U: Unary> Op for U {
 #[derive(Clone, Copy)]
 struct Inlined<U>(U);
 
-impl<T: Scalar, U: Unary> elementwise::Unary<T> for Inlined<U> {
+impl<T: Arithmetic, U: Unary> elementwise::Unary<T> for Inlined<U> {
     #[inline(always)]
     fn call(self, x: T) -> T {
         self.0.call(x)
     }
 }
 
-impl<T: Scalar, U: Unary> elementwise::Binary<T> for Inlined<U> {
+impl<T: Arithmetic, U: Unary> elementwise::Binary<T> for Inlined<U> {
     #[inline(always)]
     fn call(self, x: T, dy: T) -> T {
         self.0.derivative(x, T::ZERO) * dy
@@ -148,11 +151,11 @@ macro_rules! unary {
             const NAME: &'static str = $name;
             const USES_RESULT: bool = $uses;
             #[inline(always)]
-            fn call<T: Scalar>(self, $x: T) -> T {
+            fn call<T: Arithmetic>(self, $x: T) -> T {
                 $f
             }
             #[inline(always)]
-            fn derivative<T: Scalar>(self, $dx: T, $dy: T) -> T {
+            fn derivative<T: Arithmetic>(self, $dx: T, $dy: T) -> T {
                 $df
             }
             fn settings() -> Vec<(Self, ArgSpec)> {
@@ -181,12 +184,12 @@ macro_rules! unary {
 
 /// Values of `T` that appear in the formulas below.
 #[inline(always)]
-fn c<T: Scalar>(x: f64) -> T {
+fn c<T: Arithmetic>(x: f64) -> T {
     T::from_f64(x)
 }
 
 #[inline(always)]
-fn step<T: Scalar>(x: T) -> T {
+fn step<T: Arithmetic>(x: T) -> T {
     if x > T::ZERO { T::ONE } else { T::ZERO }
 }
 
@@ -291,12 +294,12 @@ macro_rules! unary_with {
             const NAME: &'static str = $name;
             const USES_RESULT: bool = $uses;
             #[inline(always)]
-            fn call<T: Scalar>(self, $x: T) -> T {
+            fn call<T: Arithmetic>(self, $x: T) -> T {
                 let $s = self;
                 $f
             }
             #[inline(always)]
-            fn derivative<T: Scalar>(self, $dx: T, $dy: T) -> T {
+            fn derivative<T: Arithmetic>(self, $dx: T, $dy: T) -> T {
                 let $ds = self;
                 $df
             }

@@ -10,7 +10,7 @@ use pair::Pair;
 use std::hint::black_box;
 use std::ops::Range;
 use tiegrad_kernels::elementwise::{Cos, Gelu, GeluTanh, Sin, Softplus, Unary, map_with};
-use tiegrad_kernels::{Scalar, Write, threads};
+use tiegrad_kernels::{Arithmetic, Write, threads};
 
 /// A function: its name, the loops tested, their references, and where arguments of `f64` are drawn from most densely.
 struct Function {
@@ -31,7 +31,7 @@ macro_rules! plain {
     ($($name:ident |$x:ident| $body:expr;)*) => {$(
         #[derive(Clone, Copy)]
         struct $name;
-        impl<T: Scalar> Unary<T> for $name {
+        impl<T: Arithmetic> Unary<T> for $name {
             #[inline(always)]
             fn call(self, $x: T) -> T {
                 $body

@@ -1,7 +1,7 @@
 //! Functions with long bodies, and their derivatives.
 
 use super::{Binary, Unary};
-use crate::scalar::Scalar;
+use crate::scalar::Arithmetic;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// GELU, x Φ(x) (Hendrycks and Gimpel 2016, arXiv:1606.08415), within 9 ulp (`f32`: 7; results below 1.5e-36: 11), also in the far
@@ -14,7 +14,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 #[derive(Clone, Copy, Debug)]
 pub struct Gelu;
 
-impl<T: Scalar> Unary<T> for Gelu {
+impl<T: Arithmetic> Unary<T> for Gelu {
     #[inline(always)]
     fn call(self, x: T) -> T {
         x * x.normal().0
@@ -30,7 +30,7 @@ impl<T: Scalar> Unary<T> for Gelu {
 #[derive(Clone, Copy, Debug)]
 pub struct GeluBackward;
 
-impl<T: Scalar> Binary<T> for GeluBackward {
+impl<T: Arithmetic> Binary<T> for GeluBackward {
     #[inline(always)]
     fn call(self, x: T, dy: T) -> T {
         let (cdf, density) = x.normal();
@@ -40,7 +40,7 @@ impl<T: Scalar> Binary<T> for GeluBackward {
 
 /// Twice tanh's argument in the approximate GELU, 2 sqrt(2 / pi) (x + 0.044715 x^3), and its derivative.
 #[inline(always)]
-fn inner<T: Scalar>(x: T) -> (T, T) {
+fn inner<T: Arithmetic>(x: T) -> (T, T) {
     let c = T::from_f64(2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
     let cube = T::from_f64(0.044715) * x * x;
     (
@@ -60,7 +60,7 @@ fn inner<T: Scalar>(x: T) -> (T, T) {
 #[derive(Clone, Copy, Debug)]
 pub struct GeluTanh;
 
-impl<T: Scalar> Unary<T> for GeluTanh {
+impl<T: Arithmetic> Unary<T> for GeluTanh {
     #[inline(always)]
     fn call(self, x: T) -> T {
         x * inner(x).0.sigmoid()
@@ -76,7 +76,7 @@ impl<T: Scalar> Unary<T> for GeluTanh {
 #[derive(Clone, Copy, Debug)]
 pub struct GeluTanhBackward;
 
-impl<T: Scalar> Binary<T> for GeluTanhBackward {
+impl<T: Arithmetic> Binary<T> for GeluTanhBackward {
     #[inline(always)]
     fn call(self, x: T, dy: T) -> T {
         let (u, du) = inner(x);
@@ -94,14 +94,14 @@ impl<T: Scalar> Binary<T> for GeluTanhBackward {
 #[derive(Clone, Copy, Debug)]
 pub struct Softplus;
 
-impl<T: Scalar> Unary<T> for Softplus {
+impl<T: Arithmetic> Unary<T> for Softplus {
     #[inline(always)]
     fn call(self, x: T) -> T {
         x.softplus()
     }
 }
 
-/// The sine, vectorized where all of a block of arguments are moderate ([`Scalar::is_moderate`]).
+/// The sine, vectorized where all of a block of arguments are moderate ([`Arithmetic::is_moderate`]).
 ///
 /// ```
 /// use tiegrad_kernels::{Write, elementwise::{Sin, map_with}};
@@ -141,7 +141,7 @@ pub struct CosBackward;
 
 macro_rules! moderate {
     ($($trait:ident $type:ident |$x:ident $(, $dy:ident)?| $usual:expr, $rare:expr;)*) => {$(
-        impl<T: Scalar> $trait<T> for $type {
+        impl<T: Arithmetic> $trait<T> for $type {
             const RARE: bool = true;
             #[inline(always)]
             fn call(self, $x: T $(, $dy: T)?) -> T {

@@ -5,7 +5,7 @@
 
 use super::Gemm;
 use crate::elementwise::{Gelu, GeluTanh, Unary};
-use crate::scalar::Scalar;
+use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::multiversion;
 
 /// A function of every element of a product.
@@ -44,7 +44,7 @@ impl Activation {
     /// assert!(Activation::Relu.call(f64::NAN).is_nan());
     /// ```
     #[inline(always)]
-    pub fn call<T: Scalar>(self, x: T) -> T {
+    pub fn call<T: Arithmetic>(self, x: T) -> T {
         match self {
             Activation::None => x,
             Activation::Relu => relu(x),
@@ -64,7 +64,7 @@ impl Activation {
 }
 
 #[inline(always)]
-pub(super) fn relu<T: Scalar>(x: T) -> T {
+pub(super) fn relu<T: Arithmetic>(x: T) -> T {
     if x < T::ZERO { T::ZERO } else { x }
 }
 
@@ -295,7 +295,7 @@ fn run<T: Scalar>(activation: Activation, mut x: Rows<T>) {
                 $(Activation::$name => {
                     #[derive(Clone, Copy)]
                     struct $name;
-                    impl<T: Scalar> Unary<T> for $name {
+                    impl<T: Arithmetic> Unary<T> for $name {
                         #[inline(always)]
                         fn call(self, x: T) -> T {
                             Activation::$name.call(x)
@@ -313,18 +313,18 @@ fn run<T: Scalar>(activation: Activation, mut x: Rows<T>) {
 const CHUNK: usize = 16;
 
 multiversion! {
-    avx512 [T: Scalar; F: [Unary<T>]]
+    avx512 [T: Scalar as N; F: Unary]
     fn in_place(x: Rows<T>, f: F) -> () {
         let mut x = x;
         for i in 0..x.rows {
             let (chunks, rest) = x.row(i).as_chunks_mut::<CHUNK>();
             for chunk in chunks {
-                *chunk = call_all(f, *chunk);
+                *chunk = call_all::<T, N, F>(f, *chunk);
             }
             if !rest.is_empty() {
                 let mut chunk = [T::ZERO; CHUNK];
                 chunk[..rest.len()].copy_from_slice(rest);
-                rest.copy_from_slice(&call_all(f, chunk)[..rest.len()]);
+                rest.copy_from_slice(&call_all::<T, N, F>(f, chunk)[..rest.len()]);
             }
         }
     }
@@ -332,9 +332,12 @@ multiversion! {
 
 /// A loop of a length known to the compiler, which makes vectors of it without a rest.
 #[inline(always)]
-fn call_all<T: Scalar, F: Unary<T>>(f: F, mut x: [T; CHUNK]) -> [T; CHUNK] {
+fn call_all<T: Scalar, N: Arithmetic + From<T> + Into<T>, F: Unary<N>>(
+    f: F,
+    mut x: [T; CHUNK],
+) -> [T; CHUNK] {
     for x in &mut x {
-        *x = f.call(*x);
+        *x = f.call(N::from(*x)).into();
     }
     x
 }

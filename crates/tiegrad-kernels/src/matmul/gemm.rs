@@ -8,7 +8,7 @@ use super::portable::Portable;
 use super::tile::{Strip, Strips};
 use super::vector::{NV, Vector};
 use super::{Activation, Gemm};
-use crate::scalar::Scalar;
+use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::Level;
 
 /// One kernel per float, which picks the vector for a level: the one place where an instance is chosen.

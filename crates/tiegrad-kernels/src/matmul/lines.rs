@@ -3,7 +3,7 @@
 use super::gemm::finish;
 use super::vector::{Kernel, Vector};
 use super::{Activation, Gemm};
-use crate::scalar::Scalar;
+use crate::scalar::Arithmetic;
 
 /// Rows of `a` times columns of `b`, both contiguous, as dot products along the inner dimension: for a result of few rows or
 /// columns, which would leave vectors along its rows mostly empty.

@@ -3,7 +3,7 @@
 use super::lines::row;
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
-use crate::scalar::Scalar;
+use crate::scalar::Arithmetic;
 
 /// Runs the product in strips of columns, with `b` read where it is.
 pub(super) struct Strips<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);

@@ -1,6 +1,6 @@
 //! Softmax cross-entropy with class indices.
 
-use super::{row_count, row_max, row_sum, rows_per_run};
+use super::{exp_sum, row_count, row_max, rows_per_run};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -95,29 +95,31 @@ fn check(logits: usize, lse: usize, targets: &[u32], cols: usize) {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar as N]
     fn forward_run(losses: &mut [T], lse: &mut [T], logits: &[T], targets: &[u32], cols: usize) -> () {
         for (r, x) in logits.chunks_exact(cols).enumerate() {
             let max = row_max(x);
             // A maximum of ±∞ must not make ∞ - ∞.
             let shift = if max.is_finite() { max } else { T::ZERO };
-            let sum = row_sum(cols, |i| (x[i] - shift).exp());
-            lse[r] = sum.ln() + shift;
+            let log_sum: T = N::from(exp_sum::<T, N>(x, shift)).ln().into();
+            lse[r] = log_sum + shift;
             losses[r] = lse[r] - x[targets[r] as usize];
         }
     }
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar as N]
     fn backward_row(w: Write, d: &mut [T], x: &[T], lse: T, target: usize, dloss: T) -> () {
         let before = d[target];
         let add = w == Write::Accumulate;
         for (d, &x) in d.iter_mut().zip(x) {
-            let g = (x - lse).exp() * dloss;
+            let p: T = N::from(x - lse).exp().into();
+            let g = p * dloss;
             *d = if add { *d + g } else { g };
         }
-        let g = ((x[target] - lse).exp() - T::ONE) * dloss;
+        let p: T = N::from(x[target] - lse).exp().into();
+        let g = (p - T::ONE) * dloss;
         d[target] = if add { before + g } else { g };
     }
 }

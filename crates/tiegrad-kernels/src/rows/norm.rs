@@ -157,6 +157,20 @@ pub fn layer_norm_backward_params<T: Scalar>(
     });
 }
 
+/// `out = f(x)`, for rows of equal length.
+#[inline(always)]
+pub(super) fn each<T: Scalar, const K: usize>(
+    out: &mut [T],
+    x: [&[T]; K],
+    f: impl Fn([T; K]) -> T,
+) {
+    let n = out.len();
+    let x = x.map(|x| &x[..n]);
+    for i in 0..n {
+        out[i] = f(x.map(|x| x[i]));
+    }
+}
+
 multiversion! {
     [T: Scalar]
     fn forward_run(
@@ -165,23 +179,16 @@ multiversion! {
         let scale = T::from_usize(cols).recip();
         for (r, out) in out.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
-            let mean = row_sum(cols, |i| x[i]) * scale;
-            let var = row_sum(cols, |i| (x[i] - mean) * (x[i] - mean)) * scale;
+            let mean = row_sum([x], |[x]| x) * scale;
+            let var = row_sum([x], |[x]| (x - mean) * (x - mean)) * scale;
             let rstd = (var + eps).sqrt().recip();
             stats[2 * r] = mean;
             stats[2 * r + 1] = rstd;
-            for i in 0..cols {
-                out[i] = (x[i] - mean) * rstd;
-            }
-            if let Some(gamma) = gamma {
-                for (o, &g) in out.iter_mut().zip(gamma) {
-                    *o *= g;
-                }
-            }
-            if let Some(beta) = beta {
-                for (o, &b) in out.iter_mut().zip(beta) {
-                    *o += b;
-                }
+            match (gamma, beta) {
+                (None, None) => each(out, [x], |[x]| (x - mean) * rstd),
+                (Some(g), None) => each(out, [x, g], |[x, g]| (x - mean) * rstd * g),
+                (None, Some(b)) => each(out, [x, b], |[x, b]| (x - mean) * rstd + b),
+                (Some(g), Some(b)) => each(out, [x, g, b], |[x, g, b]| (x - mean) * rstd * g + b),
             }
         }
     }
@@ -198,22 +205,22 @@ multiversion! {
             let x = &x[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
             let (mean, rstd) = (stats[2 * r], stats[2 * r + 1]);
-            let hat = |i: usize| (x[i] - mean) * rstd;
+            let hat = |x: T| (x - mean) * rstd;
             match gamma {
                 None => {
-                    let sum = row_sum(cols, |i| dy[i]) * scale;
-                    let dot = row_sum(cols, |i| dy[i] * hat(i)) * scale;
+                    let sum = row_sum([dy], |[dy]| dy) * scale;
+                    let dot = row_sum([dy, x], |[dy, x]| dy * hat(x)) * scale;
                     for i in 0..cols {
-                        let g = rstd * (dy[i] - sum - hat(i) * dot);
+                        let g = rstd * (dy[i] - sum - hat(x[i]) * dot);
                         dx[i] = if add { dx[i] + g } else { g };
                     }
                 }
                 Some(gamma) => {
                     let gamma = &gamma[..cols];
-                    let sum = row_sum(cols, |i| dy[i] * gamma[i]) * scale;
-                    let dot = row_sum(cols, |i| dy[i] * gamma[i] * hat(i)) * scale;
+                    let sum = row_sum([dy, gamma], |[dy, gamma]| dy * gamma) * scale;
+                    let dot = row_sum([dy, gamma, x], |[dy, gamma, x]| dy * gamma * hat(x)) * scale;
                     for i in 0..cols {
-                        let g = rstd * (dy[i] * gamma[i] - sum - hat(i) * dot);
+                        let g = rstd * (dy[i] * gamma[i] - sum - hat(x[i]) * dot);
                         dx[i] = if add { dx[i] + g } else { g };
                     }
                 }

@@ -1,9 +1,10 @@
 //! Softmax and log-softmax of rows.
 
-use super::{row_count, row_max, row_sum, rows_per_run};
+use super::{exp_row, exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
-use crate::scalar::Scalar;
+use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::multiversion;
+use crate::strided::BLOCK;
 use crate::threads::for_each_run;
 
 /// `out = softmax(x)` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch.
@@ -90,23 +91,32 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
 
 /// The softmax of one row, in place.
 #[inline(always)]
-pub(crate) fn softmax_row<T: Scalar>(out: &mut [T]) {
+pub(crate) fn softmax_row<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T]) {
     let max = row_max(out);
-    for o in out.iter_mut() {
-        *o = (*o - max).exp();
+    let mut room = [T::ZERO; BLOCK];
+    for out in out.chunks_mut(BLOCK) {
+        let x = &mut room[..out.len()];
+        x.copy_from_slice(out);
+        exp_row::<T, N>(out, x, max);
     }
-    let scale = row_sum(out.len(), |i| out[i]).recip();
+    to_sum_one(out);
+}
+
+/// Divides a row by its sum.
+#[inline(always)]
+fn to_sum_one<T: Scalar>(out: &mut [T]) {
+    let scale = row_sum([&*out], |[x]| x).recip();
     for o in out {
         *o *= scale;
     }
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar as N]
     fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
-            out.copy_from_slice(x);
-            softmax_row(out);
+            exp_row::<T, N>(out, x, row_max(x));
+            to_sum_one(out);
         }
     }
 }
@@ -118,7 +128,7 @@ multiversion! {
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
-            let dot = row_sum(cols, |i| y[i] * dy[i]);
+            let dot = row_sum([y, dy], |[y, dy]| y * dy);
             for i in 0..cols {
                 let g = y[i] * (dy[i] - dot);
                 dx[i] = if add { dx[i] + g } else { g };
@@ -128,11 +138,11 @@ multiversion! {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar as N]
     fn log_softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let max = row_max(x);
-            let log_sum = row_sum(cols, |i| (x[i] - max).exp()).ln();
+            let log_sum: T = N::from(exp_sum::<T, N>(x, max)).ln().into();
             for i in 0..cols {
                 out[i] = x[i] - max - log_sum;
             }
@@ -141,15 +151,16 @@ multiversion! {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar as N]
     fn log_softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
         let add = w == Write::Accumulate;
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
-            let sum = row_sum(cols, |i| dy[i]);
+            let sum = row_sum([dy], |[dy]| dy);
             for i in 0..cols {
-                let g = dy[i] - y[i].exp() * sum;
+                let e: T = N::from(y[i]).exp().into();
+                let g = dy[i] - e * sum;
                 dx[i] = if add { dx[i] + g } else { g };
             }
         }

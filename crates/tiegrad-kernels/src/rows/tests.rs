@@ -163,6 +163,50 @@ fn layer_norm_agrees_with_the_reference() {
     norms::<Dual<f64>>();
 }
 
+fn rms_norms<N: Number>() {
+    let mut numbers = Numbers::new(4);
+    for (rows, cols) in SHAPES {
+        let n = rows * cols;
+        let (x, dy, old): (Vec<N>, Vec<N>, Vec<N>) =
+            (numbers.vec(n), numbers.vec(n), numbers.vec(n));
+        let g: Vec<N> = numbers.vec(cols);
+        let eps = N::from_f64(0.1);
+        // A relative error of the sums of 2 cols roundings at most, on values of a few units.
+        let bound = 100.0 + 2.0 * cols as f64;
+        let mut stats = vec![N::ZERO; 2 * rows];
+        for gamma in [None, Some(&g[..])] {
+            compare(
+                bound,
+                &vec![N::from_f64(f64::NAN); n + 2 * rows],
+                |o| {
+                    let (out, s) = o.split_at_mut(n);
+                    rms_norm(out, s, &x, gamma, eps, cols);
+                },
+                |o| {
+                    let (out, s) = o.split_at_mut(n);
+                    reference::rms_norm(out, s, &x, gamma, eps, cols);
+                },
+            );
+            rms_norm(&mut old.clone(), &mut stats, &x, gamma, eps, cols);
+            for w in MODES {
+                compare(
+                    bound,
+                    &old,
+                    |o| rms_norm_backward_input(w, o, &dy, &x, &stats, gamma, cols),
+                    |o| reference::rms_norm_backward_input(w, o, &dy, &x, &stats, gamma, cols),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn rms_norm_agrees_with_the_reference() {
+    rms_norms::<f32>();
+    rms_norms::<f64>();
+    rms_norms::<Dual<f64>>();
+}
+
 fn entropies<N: Number>() {
     let mut numbers = Numbers::new(3);
     for (rows, cols) in SHAPES {

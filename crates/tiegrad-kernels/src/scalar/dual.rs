@@ -1,7 +1,7 @@
 //! Dual numbers: a value and its derivative along one direction (forward-mode differentiation).
 
 use super::float::Real;
-use super::{DType, Scalar, ScalarFn, sealed::Sealed};
+use super::{Arithmetic, DType, Scalar, ScalarFn, sealed::Sealed};
 use crate::matmul::{self, Gemm};
 use std::cmp::Ordering;
 use std::fmt::{self, Display};
@@ -10,11 +10,11 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 /// `re + eps·ε` with ε² = 0: `eps` is the derivative of `re` along one direction.
 ///
-/// Every function of [`Scalar`] carries the derivative by its own closed formula. Comparisons, equality
+/// Every function of [`Arithmetic`] carries the derivative by its own closed formula. Comparisons, equality
 /// included, look at `re` alone.
 ///
 /// ```
-/// use tiegrad_kernels::{Dual, Scalar};
+/// use tiegrad_kernels::{Arithmetic, Dual};
 /// let x = Dual { re: 2.0_f64, eps: 1.0 };
 /// let y = x * x * x;
 /// assert_eq!((y.re, y.eps), (8.0, 12.0));
@@ -138,7 +138,7 @@ impl<R: Real> Sum for Dual<R> {
 
 impl<R: Real> Sealed for Dual<R> {}
 
-impl<R: Real> Scalar for Dual<R> {
+impl<R: Real> Arithmetic for Dual<R> {
     const ZERO: Self = Dual {
         re: R::ZERO,
         eps: R::ZERO,
@@ -155,7 +155,6 @@ impl<R: Real> Scalar for Dual<R> {
         re: R::NEG_INFINITY,
         eps: R::ZERO,
     };
-    const DTYPE: DType = R::DUAL;
 
     fn from_f64(x: f64) -> Self {
         Dual {
@@ -280,6 +279,12 @@ impl<R: Real> Scalar for Dual<R> {
     fn is_finite(self) -> bool {
         self.re.is_finite() && self.eps.is_finite()
     }
+}
+
+impl<R: Real> Scalar for Dual<R> {
+    const DTYPE: DType = R::DUAL;
+    type Fused = Self;
+
     fn apply<F: ScalarFn>(f: F, x: F::In<Self>) -> F::Out<Self> {
         R::apply_dual(f, x)
     }

@@ -1,7 +1,8 @@
 //! `Scalar` for `f32` and `f64`.
 
-use super::{DType, Dual, Scalar, ScalarFn, sealed::Sealed};
+use super::{Arithmetic, DType, Dual, Fused, Scalar, ScalarFn, sealed::Sealed};
 use crate::matmul::{self, Activation, Gemm, Job};
+use crate::simd::Separate;
 use crate::{math32, math64};
 
 /// Methods that stand in a module of mathematics under the same name.
@@ -9,33 +10,27 @@ macro_rules! mathematics {
     ($math:ident: $($name:ident $to:ident),*) => {$(
         #[inline(always)]
         fn $name(self) -> Self {
-            $math::$to(self)
+            $math::$to::<Separate>(self)
         }
     )*};
 }
 
-macro_rules! methods {
-    ($float:ident, $dtype:ident, $call:ident, $math:ident, $packed:ident) => {
-        mathematics!($math: exp exp, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, softplus softplus, erf erf, sin_moderate sin, cos_moderate cos);
+macro_rules! arithmetic {
+    ($float:ident, $math:ident) => {
+        mathematics! {
+            $math: exp exp, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, sigmoid sigmoid, softplus softplus, erf erf,
+            sin_moderate sin, cos_moderate cos
+        }
 
         #[inline(always)]
         fn normal(self) -> (Self, Self) {
-            $math::normal(self)
-        }
-        #[inline(always)]
-        fn sigmoid(self) -> Self {
-            // Without overflow on either side.
-            let e = Scalar::exp(-self.abs());
-            let top = if self < 0.0 { e } else { 1.0 };
-            top / (1.0 + e)
+            $math::normal::<Separate>(self)
         }
 
         const ZERO: Self = 0.0;
         const ONE: Self = 1.0;
         const INFINITY: Self = $float::INFINITY;
         const NEG_INFINITY: Self = $float::NEG_INFINITY;
-        const DTYPE: DType = DType::$dtype;
-        const VECTORIZED: bool = true;
 
         #[inline(always)]
         fn from_f64(x: f64) -> Self {
@@ -110,6 +105,15 @@ macro_rules! methods {
         fn is_finite(self) -> bool {
             $float::is_finite(self)
         }
+    };
+}
+
+macro_rules! scalar {
+    ($float:ident, $dtype:ident, $call:ident, $packed:ident) => {
+        const DTYPE: DType = DType::$dtype;
+        const VECTORIZED: bool = true;
+        type Fused = Fused<$float>;
+
         #[inline(always)]
         fn apply<F: ScalarFn>(f: F, x: F::In<Self>) -> F::Out<Self> {
             f.$call(x)
@@ -140,12 +144,20 @@ macro_rules! methods {
 impl Sealed for f32 {}
 impl Sealed for f64 {}
 
+impl Arithmetic for f32 {
+    arithmetic!(f32, math32);
+}
+
+impl Arithmetic for f64 {
+    arithmetic!(f64, math64);
+}
+
 impl Scalar for f32 {
-    methods!(f32, F32, call_f32, math32, packed_f32);
+    scalar!(f32, F32, call_f32, packed_f32);
 }
 
 impl Scalar for f64 {
-    methods!(f64, F64, call_f64, math64, packed_f64);
+    scalar!(f64, F64, call_f64, packed_f64);
 }
 
 /// What [`Dual`] is made over.

@@ -64,54 +64,72 @@ fn max_ulps(bound: f64, f: fn(f32) -> f32, exact: fn(f64) -> f64) {
     assert!(f(f32::NAN).is_nan());
 }
 
+/// Checks a function of plain numbers, and the same one with fused multiply-add (calls into libm here, which round as the instruction does).
+macro_rules! both {
+    ($check:ident $float:ident: $bounds:tt, |$x:ident| $y:expr, $exact:expr $(,)?) => {
+        both!(@ $check $bounds, |$x: $float| $y, $exact);
+        both!(@ $check $bounds, |$x: $float| { let $x = Fused::from($x); $float::from($y) }, $exact)
+    };
+    (@ $check:ident ($($bound:expr),*), $f:expr, $exact:expr) => { $check($($bound,)* $f, $exact) };
+    (@ $check:ident $bound:literal, $f:expr, $exact:expr) => { $check($bound, $f, $exact) };
+}
+
 #[test]
 fn f32_exp() {
-    max_ulps(1.5, Scalar::exp, f64::exp);
+    both!(max_ulps f32: 1.5, |x| Arithmetic::exp(x), f64::exp);
 }
 #[test]
 fn f32_ln() {
-    max_ulps(1.0, Scalar::ln, f64::ln);
+    both!(max_ulps f32: 1.0, |x| Arithmetic::ln(x), f64::ln);
 }
 #[test]
 fn f32_ln_1p() {
-    max_ulps(3.0, Scalar::ln_1p, f64::ln_1p);
+    both!(max_ulps f32: 3.0, |x| Arithmetic::ln_1p(x), f64::ln_1p);
 }
 #[test]
 fn f32_exp_m1() {
-    max_ulps(3.0, Scalar::exp_m1, f64::exp_m1);
+    both!(max_ulps f32: 3.0, |x| Arithmetic::exp_m1(x), f64::exp_m1);
 }
 #[test]
 fn f32_tanh() {
-    max_ulps(2.0, Scalar::tanh, f64::tanh);
+    both!(max_ulps f32: 2.0, |x| Arithmetic::tanh(x), f64::tanh);
 }
 #[test]
 fn f32_sigmoid() {
-    max_ulps(3.0, Scalar::sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
+    both!(max_ulps f32: 3.0, |x| Arithmetic::sigmoid(x), |x| 1.0 / (1.0 + (-x).exp()));
 }
 #[test]
 fn f32_erf() {
-    max_ulps(2.0, Scalar::erf, Scalar::erf);
+    both!(max_ulps f32: 2.0, |x| Arithmetic::erf(x), Arithmetic::erf);
 }
 
 #[test]
 fn f32_softplus() {
-    max_ulps(3.0, Scalar::softplus, |x| {
+    both!(max_ulps f32: 3.0, |x| Arithmetic::softplus(x), |x| {
         x.max(0.0) + (-x.abs()).exp().ln_1p()
     });
 }
 #[test]
 fn f32_sin() {
-    max_ulps(1.6, Scalar::sin, f64::sin);
+    both!(max_ulps f32: 1.6, |x| Arithmetic::sin(x), f64::sin);
 }
 #[test]
 fn f32_cos() {
-    max_ulps(1.6, Scalar::cos, f64::cos);
+    both!(max_ulps f32: 1.6, |x| Arithmetic::cos(x), f64::cos);
 }
 #[test]
 fn f32_normal() {
     // Φ(x) = erfc(-x / √2) / 2, by the f64 version, whose own error does not show here.
-    max_ulps(7.0, |x| Scalar::normal(x).0, |x| Scalar::normal(x).0);
-    max_ulps(2.5, |x| Scalar::normal(x).1, |x| Scalar::normal(x).1);
+    both!(
+        max_ulps f32: 7.0,
+        |x| Arithmetic::normal(x).0,
+        |x| Arithmetic::normal(x).0,
+    );
+    both!(
+        max_ulps f32: 2.5,
+        |x| Arithmetic::normal(x).1,
+        |x| Arithmetic::normal(x).1,
+    );
 }
 
 /// The distance in ulp from libm's result, which is itself within half an ulp and a little (1 for `tanh` and `expm1`), over a sweep
@@ -147,14 +165,14 @@ fn near_libm(bound: f64, range: std::ops::Range<f64>, f: fn(f64) -> f64, libm: f
 
 #[test]
 fn f64_functions_are_near_libm() {
-    near_libm(2.0, -746.0..710.0, Scalar::exp, f64::exp);
-    near_libm(2.0, 0.0..4.0, Scalar::ln, f64::ln);
-    near_libm(4.0, -1.0..4.0, Scalar::ln_1p, f64::ln_1p);
-    near_libm(3.0, -3.0..3.0, Scalar::exp_m1, f64::exp_m1);
-    near_libm(3.0, -3.0..3.0, Scalar::tanh, f64::tanh);
-    near_libm(2.0, -1e6..1e6, Scalar::sin, f64::sin);
-    near_libm(2.0, -1e6..1e6, Scalar::cos, f64::cos);
-    near_libm(4.0, -40.0..40.0, Scalar::sigmoid, |x| {
+    both!(near_libm f64: (2.0, -746.0..710.0), |x| Arithmetic::exp(x), f64::exp);
+    both!(near_libm f64: (2.0, 0.0..4.0), |x| Arithmetic::ln(x), f64::ln);
+    both!(near_libm f64: (4.0, -1.0..4.0), |x| Arithmetic::ln_1p(x), f64::ln_1p);
+    both!(near_libm f64: (3.0, -3.0..3.0), |x| Arithmetic::exp_m1(x), f64::exp_m1);
+    both!(near_libm f64: (3.0, -3.0..3.0), |x| Arithmetic::tanh(x), f64::tanh);
+    both!(near_libm f64: (2.0, -1e6..1e6), |x| Arithmetic::sin(x), f64::sin);
+    both!(near_libm f64: (2.0, -1e6..1e6), |x| Arithmetic::cos(x), f64::cos);
+    both!(near_libm f64: (4.0, -40.0..40.0), |x| Arithmetic::sigmoid(x), |x| {
         let e = (-x.abs()).exp();
         if x < 0.0 {
             e / (1.0 + e)
@@ -162,7 +180,7 @@ fn f64_functions_are_near_libm() {
             1.0 / (1.0 + e)
         }
     });
-    near_libm(4.0, -40.0..40.0, Scalar::softplus, |x| {
+    both!(near_libm f64: (4.0, -40.0..40.0), |x| Arithmetic::softplus(x), |x| {
         x.max(0.0) + (-x.abs()).exp().ln_1p()
     });
 }
@@ -173,7 +191,7 @@ fn f64_normal() {
     for i in -1000..6000 {
         let x = f64::from(i) / 1000.0;
         let e = 0.5 + 0.5 * erf_slowly(x * std::f64::consts::FRAC_1_SQRT_2);
-        assert!((Scalar::normal(x).0 - e).abs() <= 3e-15 * e, "Φ({x})");
+        assert!((Arithmetic::normal(x).0 - e).abs() <= 3e-15 * e, "Φ({x})");
     }
     for i in 300..370 {
         let x = f64::from(i) / 10.0;
@@ -183,14 +201,14 @@ fn f64_normal() {
             term *= -f64::from(2 * k - 1) / (x * x);
             sum += term;
         }
-        let (cdf, d) = Scalar::normal(-x);
+        let (cdf, d) = Arithmetic::normal(-x);
         // x² has 2e-16 x² / 2 as its rounding error, which is the relative error of the exponential.
         assert!((d / density - 1.0).abs() < 2e-13, "φ({x})");
         assert!((cdf / (density / x * sum) - 1.0).abs() < 2e-13, "Φ(-{x})");
     }
-    assert_eq!(Scalar::normal(f64::INFINITY), (1.0, 0.0));
-    assert_eq!(Scalar::normal(f64::NEG_INFINITY), (0.0, 0.0));
-    assert!(Scalar::normal(f64::NAN).0.is_nan());
+    assert_eq!(Arithmetic::normal(f64::INFINITY), (1.0, 0.0));
+    assert_eq!(Arithmetic::normal(f64::NEG_INFINITY), (0.0, 0.0));
+    assert!(Arithmetic::normal(f64::NAN).0.is_nan());
 }
 
 /// erf by its series (small) and the continued fraction of erfc (large), summed in `f64`.
@@ -219,21 +237,24 @@ fn erf_slowly(x: f64) -> f64 {
 fn f64_erf() {
     for i in -7000..=7000 {
         let x = f64::from(i) / 1000.0 + 1e-7;
-        let (y, e) = (Scalar::erf(x), erf_slowly(x));
+        let (y, e) = (Arithmetic::erf(x), erf_slowly(x));
         assert!(
             (y - e).abs() <= 2e-15 * e.abs(),
             "erf({x}) = {y}, expected {e}"
         );
     }
     assert_eq!(
-        Scalar::erf(1e-300),
+        Arithmetic::erf(1e-300),
         1e-300 * (1.0 + (std::f64::consts::FRAC_2_SQRT_PI - 1.0))
     );
     assert_eq!(
-        (Scalar::erf(f64::INFINITY), Scalar::erf(f64::NEG_INFINITY)),
+        (
+            Arithmetic::erf(f64::INFINITY),
+            Arithmetic::erf(f64::NEG_INFINITY)
+        ),
         (1.0, -1.0)
     );
-    assert!(Scalar::erf(f64::NAN).is_nan());
+    assert!(Arithmetic::erf(f64::NAN).is_nan());
 }
 
 #[test]
@@ -283,10 +304,13 @@ fn dual_derivatives_are_those_of_central_differences() {
 #[test]
 fn maximum_and_minimum_propagate_nan() {
     let nan = f32::NAN;
-    assert!(Scalar::maximum(nan, 1.0).is_nan() && Scalar::maximum(1.0, nan).is_nan());
-    assert!(Scalar::minimum(nan, 1.0).is_nan() && Scalar::minimum(1.0, nan).is_nan());
+    assert!(Arithmetic::maximum(nan, 1.0).is_nan() && Arithmetic::maximum(1.0, nan).is_nan());
+    assert!(Arithmetic::minimum(nan, 1.0).is_nan() && Arithmetic::minimum(1.0, nan).is_nan());
     assert_eq!(
-        (Scalar::maximum(1.0_f64, 2.0), Scalar::minimum(1.0_f64, 2.0)),
+        (
+            Arithmetic::maximum(1.0_f64, 2.0),
+            Arithmetic::minimum(1.0_f64, 2.0)
+        ),
         (2.0, 1.0)
     );
 }

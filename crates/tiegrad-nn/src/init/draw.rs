@@ -73,9 +73,9 @@ pub(crate) fn fill_truncated(
     high: f64,
 ) {
     use std::f64::consts::SQRT_2;
-    use tiegrad_kernels::Scalar;
+    use tiegrad_kernels::Arithmetic;
     // erf runs over the same quantiles as the distribution function, without its halves.
-    let erf_of = |x: f64| Scalar::erf((x - mean) / (std * SQRT_2));
+    let erf_of = |x: f64| Arithmetic::erf((x - mean) / (std * SQRT_2));
     let (from, to) = (erf_of(low), erf_of(high));
     for value in values {
         let draw = mean + std * SQRT_2 * erf_inv(uniform_draw(rng, from, to));
@@ -85,7 +85,7 @@ pub(crate) fn fill_truncated(
 
 /// The inverse of the error function: a start from M. Giles, "Approximating the erfinv function" (GPU Computing Gems, 2011), then Newton steps.
 fn erf_inv(y: f64) -> f64 {
-    use tiegrad_kernels::Scalar;
+    use tiegrad_kernels::Arithmetic;
     let w = -((1.0 - y) * (1.0 + y)).ln();
     if !w.is_finite() {
         return if y > 0.0 {
@@ -126,7 +126,7 @@ fn erf_inv(y: f64) -> f64 {
     let mut x = start * y;
     for _ in 0..2 {
         let slope = std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp();
-        x -= (Scalar::erf(x) - y) / slope;
+        x -= (Arithmetic::erf(x) - y) / slope;
     }
     x
 }
@@ -134,13 +134,13 @@ fn erf_inv(y: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tiegrad_kernels::Scalar;
+    use tiegrad_kernels::Arithmetic;
 
     #[test]
     fn erf_inv_inverts_erf() {
         for i in -300..=300 {
             let x = f64::from(i) / 100.0;
-            let back = erf_inv(Scalar::erf(x));
+            let back = erf_inv(Arithmetic::erf(x));
             assert!(
                 (back - x).abs() < 1e-9 * (1.0 + (x * x).exp() * 1e-6),
                 "{x} came back as {back}"

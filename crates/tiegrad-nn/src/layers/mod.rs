@@ -9,6 +9,7 @@ mod embedding;
 mod gpt;
 mod layer_norm;
 mod linear;
+mod rms_norm;
 
 pub use activation::{
     Flatten, GELU, GELUTanh, Identity, LeakyReLU, LogSoftmax, ReLU, SiLU, Sigmoid, Softmax, Tanh,
@@ -21,3 +22,4 @@ pub use embedding::Embedding;
 pub use gpt::{GPT, GptConfig};
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearBuilder, TiedLinear};
+pub use rms_norm::RMSNorm;

@@ -8,7 +8,7 @@ use super::{BuildError, Dense, Reason, Spec, What};
 use crate::init::InitError;
 use crate::layer::DynLayer;
 use crate::layer_ext::{InputKind, InputShape, LayerExt};
-use crate::layers::{Activation, Embedding, LayerNorm, Linear};
+use crate::layers::{Activation, Embedding, LayerNorm, Linear, RMSNorm};
 use crate::sequential::Sequential;
 
 impl Sequential {
@@ -105,6 +105,11 @@ fn build<T: Scalar>(
             What::LayerNorm => {
                 let norm = LayerNorm::new(params, [width().map_err(failed)?]);
                 inserted.extend([norm.weight, norm.bias].into_iter().flatten());
+                Box::new(norm)
+            }
+            What::RMSNorm => {
+                let norm = RMSNorm::new(params, [width().map_err(failed)?]);
+                inserted.extend(norm.weight);
                 Box::new(norm)
             }
             What::Layer(layer) => layer,

@@ -47,6 +47,7 @@ enum What {
     Dense(Dense),
     Embedding { rows: usize, width: usize },
     LayerNorm,
+    RMSNorm,
     Sequential(Vec<Spec>),
     Layer(Box<dyn DynLayer>),
 }
@@ -102,6 +103,19 @@ pub fn embedding(rows: usize, width: usize) -> Spec {
 /// ```
 pub fn layer_norm() -> Spec {
     Spec::of(What::LayerNorm)
+}
+
+/// An [`RMSNorm`](crate::RMSNorm) over the input's last dimension.
+///
+/// ```
+/// use tiegrad_nn::prelude::*;
+/// # let (mut params, mut rng) = (Params::<f32>::new(), tiegrad_nn::doc_rng());
+/// let net = Sequential::build([rms_norm()], &mut params, [2, 5], &mut rng)?;
+/// assert_eq!(net.get::<RMSNorm>(0).map(|norm| norm.normalized_shape), Some(Shape::new(&[5])?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn rms_norm() -> Spec {
+    Spec::of(What::RMSNorm)
 }
 
 /// A [`Sequential`](crate::Sequential) within.
@@ -339,6 +353,7 @@ impl Spec {
             What::Dense(_) => "Dense".into(),
             What::Embedding { .. } => "Embedding".into(),
             What::LayerNorm => "LayerNorm".into(),
+            What::RMSNorm => "RMSNorm".into(),
             What::Sequential(_) => "Sequential".into(),
             What::Layer(layer) => layer.kind().into(),
         }
@@ -379,6 +394,7 @@ impl fmt::Display for Spec {
             }
             What::Embedding { rows, width } => write!(f, "embedding({rows}, {width})")?,
             What::LayerNorm => f.write_str("layer_norm()")?,
+            What::RMSNorm => f.write_str("rms_norm()")?,
             What::Sequential(specs) => {
                 f.write_str("sequential([")?;
                 for (i, spec) in specs.iter().enumerate() {

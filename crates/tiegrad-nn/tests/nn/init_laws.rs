@@ -3,7 +3,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tiegrad_kernels::Scalar;
+use tiegrad_kernels::Arithmetic;
 use tiegrad_nn::init::{Distribution, Fan, Initializer, Nonlinearity};
 use tiegrad_nn::prelude::*;
 
@@ -59,7 +59,7 @@ impl Law {
         match self {
             Self::Uniform(low, high) => ((x - low) / (high - low)).clamp(0.0, 1.0),
             Self::Normal(mean, std) => {
-                0.5 * (1.0 + Scalar::erf((x - mean) / (std * std::f64::consts::SQRT_2)))
+                0.5 * (1.0 + Arithmetic::erf((x - mean) / (std * std::f64::consts::SQRT_2)))
             }
             Self::Truncated(mean, std, low, high) => {
                 let whole = |x| Self::Normal(mean, std).cdf(x);

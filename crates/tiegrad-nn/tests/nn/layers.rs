@@ -276,6 +276,43 @@ fn layer_norm_without_parameters_keeps_its_shape() {
     assert!(plain.forward(g.full([3, 3], 1.0)).value().is_err());
 }
 
+/// Against the formula, over two dimensions, and PyTorch's machine epsilon where none is given.
+#[test]
+fn rms_norm_computes_the_formula() {
+    let mut params = Params::<f64>::new();
+    let plain = RMSNorm::with(&mut params, [2, 3], Some(0.5), false).unwrap();
+    let affine = RMSNorm::with(&mut params, [2, 3], Some(0.5), true).unwrap();
+    params.value_mut(affine.weight.unwrap()).unwrap().fill(2.0);
+    let last = RMSNorm::new(&mut params, 3);
+    assert!(plain.named_parameters().is_empty());
+    assert_eq!(affine.named_parameters()[0].0, "weight");
+    let mut tape = Tape::new();
+    let g = tape.eval(&params);
+    let x = [1.0, 2.0, 4.0, -8.0, 16.0, 3.0];
+    let input = g.input((&x[..], [1, 2, 3]));
+    let scale = |x: &[f64], eps: f64| {
+        let square = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        1.0 / (square + eps).sqrt()
+    };
+    let close = |y: Var<'_, f64>, expected: Vec<f64>| {
+        for (y, e) in y.value().unwrap().iter().zip(expected) {
+            // Six roundings at most on the way.
+            assert!((y - e).abs() <= 1e-15 * (1.0 + e.abs()), "{y} is not {e}");
+        }
+    };
+    let s = scale(&x, 0.5);
+    close(plain.forward(input), x.map(|x| x * s).to_vec());
+    close(affine.forward(input), x.map(|x| 2.0 * x * s).to_vec());
+    let rows = [&x[..3], &x[3..]].map(|row| (row, scale(row, f64::EPSILON)));
+    let each = rows.map(|(row, s)| row.iter().map(|x| x * s).collect::<Vec<_>>());
+    close(last.forward(input), each.concat());
+    // Beside these squares there is only eps under the root.
+    let tiny = last.forward(g.input(&[1e-20, -1e-20, 0.0]));
+    let scale = 1e-20 / f64::EPSILON.sqrt();
+    close(tiny, [scale, -scale, 0.0].to_vec());
+    assert!(plain.forward(g.full([3, 3], 1.0)).value().is_err());
+}
+
 #[test]
 fn activations_print_and_compute() {
     let params = Params::<f64>::new();

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Axis, s};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tiegrad_kernels::Scalar;
+use tiegrad_kernels::Arithmetic;
 use tiegrad_nn::prelude::*;
 
 /// Reads parameters by name.
@@ -62,7 +62,7 @@ impl Reference<'_> {
     }
 
     fn mlp(&self, x: &Array2<f64>, path: &str) -> Array2<f64> {
-        let gelu = |x: f64| 0.5 * x * (1.0 + Scalar::erf(x / std::f64::consts::SQRT_2));
+        let gelu = |x: f64| 0.5 * x * (1.0 + Arithmetic::erf(x / std::f64::consts::SQRT_2));
         self.linear(
             &self.linear(x, &format!("{path}.c_fc")).mapv(gelu),
             &format!("{path}.c_proj"),

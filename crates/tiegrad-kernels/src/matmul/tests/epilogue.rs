@@ -2,9 +2,9 @@
 
 use super::paths::{Leveled, levels};
 use super::*;
-use crate::Write;
 use crate::elementwise::{Gelu, GeluTanh, Unary, map_with};
 use crate::testing::bits;
+use crate::{Arithmetic, Write};
 
 const ACTIVATIONS: [Activation; 7] = [
     Activation::None,
@@ -26,7 +26,7 @@ const STEP: Layout = Layout { step: 2, ..PLAIN };
 #[derive(Clone, Copy)]
 struct Apart(Activation);
 
-impl<T: Scalar> Unary<T> for Apart {
+impl<T: Arithmetic> Unary<T> for Apart {
     #[inline(always)]
     fn call(self, x: T) -> T {
         match self.0 {

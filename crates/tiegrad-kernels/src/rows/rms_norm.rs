@@ -1,0 +1,142 @@
+//! Root mean square normalization of rows (Zhang and Sennrich 2019, arXiv:1910.07467).
+
+use super::norm::each;
+use super::{row_count, row_sum, rows_per_run};
+use crate::Write;
+use crate::scalar::Scalar;
+use crate::simd::multiversion;
+use crate::threads::{Shared, for_each_run, parallel_for};
+
+/// `out = x * scale * gamma` along rows, with `scale = 1 / sqrt(mean(x²) + eps)`; `stats` gets 0 and the scale of each row, interleaved, which are
+/// the statistics for which [`layer_norm_backward_params`](super::layer_norm_backward_params) computes gamma's gradient.
+///
+/// # Panics
+/// If lengths do not fit.
+///
+/// ```
+/// let (mut y, mut stats) = ([0.0_f64; 2], [0.0; 2]);
+/// tiegrad_kernels::rows::rms_norm(&mut y, &mut stats, &[2.0, -2.0], None, 0.0, 2);
+/// assert_eq!((y, stats), ([1.0, -1.0], [0.0, 0.5]));
+/// ```
+pub fn rms_norm<T: Scalar>(
+    out: &mut [T],
+    stats: &mut [T],
+    x: &[T],
+    gamma: Option<&[T]>,
+    eps: T,
+    cols: usize,
+) {
+    let rows = row_count(x.len(), cols);
+    assert_eq!(out.len(), x.len(), "rms_norm: lengths differ");
+    assert_eq!(stats.len(), 2 * rows, "rms_norm: two statistics per row");
+    assert!(
+        gamma.is_none_or(|g| g.len() == cols),
+        "rms_norm: a parameter per column"
+    );
+    if rows == 0 {
+        return;
+    }
+    let run = rows_per_run(x.len(), cols);
+    let (out, stats) = (Shared::new(out), Shared::new(stats));
+    parallel_for(rows.div_ceil(run), &|i| {
+        let (first, end) = (i * run, rows.min((i + 1) * run));
+        // SAFETY: runs of rows do not overlap, and both slices are borrowed until all are done.
+        let (out, stats) = unsafe {
+            (
+                out.range(first * cols, end * cols),
+                stats.range(2 * first, 2 * end),
+            )
+        };
+        forward_run(out, stats, &x[first * cols..end * cols], gamma, eps, cols);
+    });
+}
+
+/// `dx (=, +=) scale * (g - xhat * mean(g * xhat))` along rows, with `g = dy * gamma`, `xhat = x * scale` and the `stats` of [`rms_norm`].
+///
+/// # Panics
+/// If lengths do not fit.
+///
+/// ```
+/// use tiegrad_kernels::{Write, rows::rms_norm_backward_input};
+/// let mut dx = [9.0_f64; 2];
+/// rms_norm_backward_input(Write::Overwrite, &mut dx, &[1.0, 0.0], &[2.0, -2.0], &[0.0, 0.5], None, 2);
+/// assert_eq!(dx, [0.25, 0.25]);
+/// ```
+pub fn rms_norm_backward_input<T: Scalar>(
+    w: Write,
+    dx: &mut [T],
+    dy: &[T],
+    x: &[T],
+    stats: &[T],
+    gamma: Option<&[T]>,
+    cols: usize,
+) {
+    let rows = row_count(x.len(), cols);
+    assert!(
+        dx.len() == x.len() && dy.len() == x.len(),
+        "rms_norm_backward_input: lengths differ"
+    );
+    assert_eq!(
+        stats.len(),
+        2 * rows,
+        "rms_norm_backward_input: two statistics per row"
+    );
+    assert!(
+        gamma.is_none_or(|g| g.len() == cols),
+        "rms_norm_backward_input: a parameter per column"
+    );
+    for_each_run(dx, rows_per_run(x.len(), cols) * cols, |at, dx| {
+        let end = at + dx.len();
+        let stats = &stats[2 * at / cols..];
+        backward_run(w, dx, &dy[at..end], &x[at..end], stats, gamma, cols);
+    });
+}
+
+multiversion! {
+    [T: Scalar]
+    fn forward_run(out: &mut [T], stats: &mut [T], x: &[T], gamma: Option<&[T]>, eps: T, cols: usize) -> () {
+        let share = T::from_usize(cols).recip();
+        for (r, out) in out.chunks_exact_mut(cols).enumerate() {
+            let x = &x[r * cols..][..cols];
+            let scale = (row_sum([x], |[x]| x * x) * share + eps).sqrt().recip();
+            stats[2 * r] = T::ZERO;
+            stats[2 * r + 1] = scale;
+            match gamma {
+                None => each(out, [x], |[x]| x * scale),
+                Some(g) => each(out, [x, g], |[x, g]| x * scale * g),
+            }
+        }
+    }
+}
+
+multiversion! {
+    [T: Scalar]
+    fn backward_run(
+        w: Write, dx: &mut [T], dy: &[T], x: &[T], stats: &[T], gamma: Option<&[T]>, cols: usize,
+    ) -> () {
+        let add = w == Write::Accumulate;
+        let share = T::from_usize(cols).recip();
+        for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
+            let x = &x[r * cols..][..cols];
+            let dy = &dy[r * cols..][..cols];
+            let scale = stats[2 * r + 1];
+            match gamma {
+                None => {
+                    let dot = row_sum([dy, x], |[dy, x]| dy * (x * scale)) * share;
+                    for i in 0..cols {
+                        let g = scale * (dy[i] - x[i] * scale * dot);
+                        dx[i] = if add { dx[i] + g } else { g };
+                    }
+                }
+                Some(gamma) => {
+                    let gamma = &gamma[..cols];
+                    let dot = row_sum([dy, gamma, x], |[dy, g, x]| dy * g * (x * scale)) * share;
+                    for i in 0..cols {
+                        let g = scale * (dy[i] * gamma[i] - x[i] * scale * dot);
+                        dx[i] = if add { dx[i] + g } else { g };
+                    }
+                }
+            }
+        }
+    }
+}
