@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use tiegrad_kernels::elementwise::{Gelu, map, map_with};
 use tiegrad_kernels::matmul::{Activation, Epilogue, Mat, MatMut, MatmulShape, matmul};
-use tiegrad_kernels::{Scalar, Write, reduce};
+use tiegrad_kernels::{Arithmetic, Scalar, Write, reduce};
 
 use crate::peers::Float;
 use crate::{Options, median, time};
@@ -67,7 +67,7 @@ fn forward<T: Float + Scalar>(
     let (x, w, b) = (numbers::<T>(m * k), numbers::<T>(n * k), numbers::<T>(n));
     let (mut z, mut y, mut fused) = (x.clone(), x.clone(), x.clone());
     for v in [&mut z, &mut y, &mut fused] {
-        v.resize(m * n, <T as Scalar>::ZERO);
+        v.resize(m * n, <T as Arithmetic>::ZERO);
     }
     let product = |epilogue, y: &mut [T]| {
         let s = black_box(MatmulShape::new(m, n, k));
@@ -82,7 +82,7 @@ fn forward<T: Float + Scalar>(
             let w = Write::Overwrite;
             match activation {
                 Activation::Relu => map(w, &mut y, &z, |x| if x < T::ZERO { T::ZERO } else { x }),
-                Activation::Tanh => map(w, &mut y, &z, Scalar::tanh),
+                Activation::Tanh => map(w, &mut y, &z, Arithmetic::tanh),
                 _ => map_with(w, &mut y, &z, Gelu),
             }
         },

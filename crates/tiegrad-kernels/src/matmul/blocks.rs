@@ -55,11 +55,6 @@ pub(super) fn from_afar<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 /// rows are one block.
 pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>, wide: bool) {
     const { assert!(a_elements::<V>() * size_of::<V::Elem>() <= A_BYTES) };
-    if g.k <= 16 && g.m <= V::MC {
-        // One small strip at a time, which needs no more than a little of the stack.
-        // SAFETY: promised by the caller.
-        return unsafe { small::<V>(g) };
-    }
     // SAFETY: promised by the caller.
     unsafe { in_room::<V>(g, wide, std::ptr::null()) };
 }
@@ -138,11 +133,11 @@ pub(super) unsafe fn columns_packed<V: Vector>(g: &Gemm<V::Elem>) {
     });
 }
 
-/// As [`packed`], with k <= 16: strips of `b` are copied to the stack.
+/// The product for k <= 16 and contiguous rows of `c`: strips of `b` are copied to the stack.
 ///
 /// # Safety
-/// As [`packed`].
-unsafe fn small<V: Vector>(g: &Gemm<V::Elem>) {
+/// As [`Scalar::gemm`], and the processor has the vector's instruction set.
+pub(super) unsafe fn small<V: Vector>(g: &Gemm<V::Elem>) {
     #[repr(align(64))]
     struct Panel<T>([MaybeUninit<T>; 16 * 32]);
     let mut panel = Panel::<V::Elem>([MaybeUninit::uninit(); 16 * 32]);
@@ -162,7 +157,12 @@ unsafe fn small<V: Vector>(g: &Gemm<V::Elem>) {
                 width,
             });
             (part.b, part.b_row, part.b_col) = (panel, width, 1);
-            V::call(Strips::<V>(&part));
+            if part.n <= V::LANES {
+                let none = std::ptr::null_mut();
+                V::call(Strip::<V, 1, true>::new(&part, 0, part.n, none));
+            } else {
+                V::call(Strips::<V>(&part));
+            }
         }
     }
 }

@@ -157,6 +157,9 @@ unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
         if g.n <= V::LANES && g.k <= V::KC && g.b_col == 1 && g.m < 48 {
             return V::call(Strip::<V, 1, true>::new(g, 0, g.n, std::ptr::null_mut()));
         }
+        if g.k <= 16 && g.m <= V::MC && g.b_col != 1 {
+            return blocks::small::<V>(g);
+        }
         if g.k >= 1 && g.k <= 4 && g.n >= 2 * V::LANES && g.b_col == 1 {
             return V::call(Outer::<V>(g));
         }
