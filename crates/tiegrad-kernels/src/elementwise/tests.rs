@@ -84,7 +84,11 @@ fn layouts() -> impl Strategy<Value = (Vec<usize>, [Vec<usize>; 2])> {
         prop_oneof![8 => 1..5_usize, 1 => Just(0), 1 => 200..400_usize],
         0..5,
     );
-    dims.prop_flat_map(|shape| {
+    dims.prop_flat_map(|mut shape| {
+        // Two long dimensions at most: three of them would be gigabytes.
+        for d in shape.iter_mut().filter(|d| **d > 4).skip(2) {
+            *d = *d % 4 + 1;
+        }
         let s = shape.clone();
         let strides = (
             prop::collection::vec(any::<bool>(), shape.len()),
