@@ -160,12 +160,13 @@ unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
         if g.k <= 16 && g.m <= V::MC && g.b_col != 1 {
             return blocks::small::<V>(g);
         }
-        if g.k >= 1 && g.k <= 4 && g.n >= 2 * V::LANES && g.b_col == 1 {
+        let wide = g.n >= 8 * NV * V::LANES;
+        if g.k >= 1 && g.k <= if wide { 6 } else { 4 } && g.n >= 2 * V::LANES && g.b_col == 1 {
             return V::call(Outer::<V>(g));
         }
-        // In bands of a few rows where writing the result takes most of the time: lines of many rows may fall on one set of
+        // In bands of a few rows where writing the result takes much of the time: lines of many rows may fall on one set of
         // the cache.
-        if g.k <= 8 && g.n >= 8 * NV * V::LANES && g.m > BAND && g.b_col == 1 {
+        if g.k <= 8 && wide && g.m > BAND && g.b_col == 1 {
             for i in (0..g.m).step_by(BAND) {
                 V::call(Strips::<V>(&g.part(i, BAND.min(g.m - i), 0, g.n)));
             }

@@ -201,24 +201,34 @@ unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sums: V) {
     }
 }
 
-/// A product with an inner dimension of 1 to 4, which takes less time than writing the result: row by row, in the order of
+/// A product with an inner dimension of 1 to 6, which takes about the time of writing the result: row by row, in the order of
 /// memory.
 pub(super) struct Outer<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
 
 impl<V: Vector> Kernel for Outer<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
-        // SAFETY: promised by the caller.
-        unsafe {
-            match self.0.k {
-                1 => outer::<V, 1>(self.0),
-                2 => outer::<V, 2>(self.0),
-                3 => outer::<V, 3>(self.0),
-                _ => outer::<V, 4>(self.0),
+        let g = self.0;
+        for j in (0..g.n).step_by(SPAN) {
+            let g = &g.part(0, g.m, j, SPAN.min(g.n - j));
+            // SAFETY: promised by the caller.
+            unsafe {
+                match g.k {
+                    1 => outer::<V, 1>(g),
+                    2 => outer::<V, 2>(g),
+                    3 => outer::<V, 3>(g),
+                    4 => outer::<V, 4>(g),
+                    5 => outer::<V, 5>(g),
+                    _ => outer::<V, 6>(g),
+                }
             }
         }
     }
 }
+
+/// Columns of a row of the result that are written before the next row is: 6 rows of `b` of that length stay in the
+/// first-level cache.
+const SPAN: usize = 512;
 
 /// # Safety
 /// As [`Scalar::gemm`]; k = K; rows of `b` and of the result are contiguous.
