@@ -76,9 +76,11 @@ pub(crate) fn assert_close<T: Number>(actual: &[T], expected: &[T], bound: f64) 
     }
 }
 
-/// The bits of both parts: equal exactly if the numbers are the same ones.
+/// The bits of both parts: equal exactly if the numbers are the same ones. NaN is one number: which sign and payload come
+/// out of an operation, Rust leaves open.
 pub(crate) fn bits<T: Number>(x: &[T]) -> Vec<[u64; 2]> {
-    x.iter().map(|x| x.parts().map(f64::to_bits)).collect()
+    let of = |x: f64| if x.is_nan() { f64::NAN } else { x }.to_bits();
+    x.iter().map(|x| x.parts().map(of)).collect()
 }
 
 /// Runs `f` with 1, 2 and 4 threads and panics unless the results are the same bits; gives one back.
