@@ -124,8 +124,7 @@ impl<T: Scalar> PackRoom<T> {
             let mut direct = g;
             (direct.m, direct.a_row, direct.a_col) = (m, k, 1);
             (direct.c_row, direct.c_col) = (n, 1);
-            direct.orient();
-            let gains = ROWS.contains(&m) && (b.col != 1 || far) && direct.dots == 0;
+            let gains = ROWS.contains(&m) && (b.col != 1 || far) && direct.takes_strips();
             let len = if gains {
                 // SAFETY: the size of a copy asks for nothing.
                 unsafe { T::packed(Job::Size(&g)) }
@@ -147,6 +146,15 @@ impl<T: Scalar> PackRoom<T> {
             copy: &self.copy,
             level,
         }
+    }
+}
+
+impl<T: Scalar> Gemm<T> {
+    /// Whether [`matmul`] sums strips of the right operand as it is given: neither dot products nor the transposed product, which give other bits.
+    pub(super) fn takes_strips(mut self) -> bool {
+        let by_row = self.bias_by_row;
+        self.orient();
+        self.dots == 0 && self.bias_by_row == by_row
     }
 }
 
@@ -185,13 +193,11 @@ pub fn matmul_packed<T: Scalar>(
     let mut g = Gemm::new(s.m, s.n, s.k);
     (g.a_row, g.a_col, g.b_row, g.b_col) = (a.row, a.col, b.b.row, b.b.col);
     (g.c_row, g.c_col) = (c.row, c.col);
-    let mut direct = g;
-    direct.orient();
     if b.copy.is_empty()
         || b.level != simd::level()
         || !ROWS.contains(&m)
         || c.col != 1
-        || direct.dots != 0
+        || !g.takes_strips()
         || !disjoint(&[s.m, s.n], &[c.row, c.col])
     {
         return matmul(s, alpha, a, b.b, beta, epilogue, c);
