@@ -210,16 +210,16 @@ proptest! {
     }
 }
 
-/// The product with plain layouts, as a vector.
-fn product<N: Number>(case: Case, a: &[N], b: &[N]) -> Vec<N> {
+/// The product added to what `c` holds, with contiguous rows of `c`; the factors are none that is exact to multiply by.
+fn product<N: Number>(case: Case, a: &[N], b: &[N], c: &[N]) -> Vec<N> {
     let s = case.s;
     let (ar, ac, al) = case.a.strides(s.m, s.k);
     let (br, bc, bl) = case.b.strides(s.k, s.n);
     let of = |l: usize| [s.batch[1] * l, l];
-    let mut c = vec![N::ZERO; s.batch[0] * s.batch[1] * s.m * s.n];
+    let mut c = c.to_vec();
     matmul(
         s,
-        N::ONE,
+        N::from_f64(-0.6),
         Mat {
             data: a,
             row: ar,
@@ -232,7 +232,7 @@ fn product<N: Number>(case: Case, a: &[N], b: &[N]) -> Vec<N> {
             col: bc,
             batch: of(bl),
         },
-        N::ZERO,
+        N::from_f64(0.7),
         Epilogue::NONE,
         MatMut {
             data: &mut c,
@@ -258,9 +258,19 @@ fn the_thread_count_changes_no_bit() {
         (1, 1, 2, 4, 8),
         (1, 1, 600, 150, 300),
         (1, 1, 130, 260, 1024),
+        // A `b` beyond the cache, of several blocks of columns.
+        (1, 1, 9, 1100, 600),
+        (1, 1, 100, 1500, 520),
+        // Short sums.
+        (1, 1, 700, 600, 3),
+        (1, 1, 700, 600, 7),
+        // Last columns as dot products, all of them, and those of the transposed product.
+        (1, 1, 300, 67, 200),
+        (1, 1, 700, 10, 200),
+        (1, 1, 7, 900, 200),
     ];
     for (b0, b1, m, n, k) in shapes {
-        for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN)] {
+        for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN), (T, T)] {
             let s = MatmulShape {
                 batch: [b0, b1],
                 m,
@@ -277,11 +287,9 @@ fn the_thread_count_changes_no_bit() {
                 let s = case.s;
                 let count = s.batch[0] * s.batch[1];
                 let mut numbers = Numbers::new(3);
-                let (a, b) = (
-                    numbers.vec::<N>(count * s.m * s.k),
-                    numbers.vec::<N>(count * s.k * s.n),
-                );
-                same_for_all_threads(|| product(case, &a, &b));
+                let [a, b, c] =
+                    [s.m * s.k, s.k * s.n, s.m * s.n].map(|len| numbers.vec::<N>(count * len));
+                same_for_all_threads(|| product(case, &a, &b, &c));
             }
             run::<f32>(case);
             run::<f64>(case);
@@ -360,7 +368,14 @@ fn a_short_slice_panics() {
 
 #[test]
 fn products_that_copy_both_operands_agree() {
-    for (m, n, k) in [(600, 150, 300), (97, 131, 520), (130, 260, 1024)] {
+    for (m, n, k) in [
+        (600, 150, 300),
+        (97, 131, 520),
+        (130, 260, 1024),
+        // A `b` beyond the cache, with one block of rows, and several blocks of columns and of the inner dimension.
+        (9, 1100, 600),
+        (50, 1500, 520),
+    ] {
         for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN), (T, T)] {
             let case = Case {
                 a,

@@ -205,7 +205,7 @@ fn small_sizes_of_other_layouts_on_every_path() {
     for n in (0..=40).step_by(3) {
         for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
             for [a, b] in [[PLAIN, T], [T, PLAIN], [T, T], [gap, step], [step, gap]] {
-                for (alpha, beta) in [(1.0, 0.0), (-0.5, 1.0), (2.0, 0.25)] {
+                for (alpha, beta) in [(1.0, 0.0), (-0.6, 1.0), (1.0, 0.7)] {
                     let form = Form {
                         a,
                         b,
@@ -245,6 +245,8 @@ fn sampled_large_sizes_on_every_path() {
         ([96, 97, 131], 97, 520),
         ([130, 128, 133], 260, 512),
         ([121, 145, 77], 1100, 70),
+        // A `b` beyond the cache.
+        ([9, 4, 50], 1100, 300),
         // One row, few rows, few columns.
         ([1, 2, 3], 1500, 600),
         ([32, 128, 47], 10, 130),
@@ -256,7 +258,7 @@ fn sampled_large_sizes_on_every_path() {
         for [a, b] in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
             let form = Form { a, b, ..FORM };
             prefixes::<f32>(ms.into_iter(), n, k, form);
-            let (alpha, beta) = (-0.5, 2.0);
+            let (alpha, beta) = (-0.6, 0.7);
             prefixes::<f64>(
                 ms.into_iter(),
                 n,
