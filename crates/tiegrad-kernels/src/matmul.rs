@@ -9,6 +9,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod blocks;
+mod choice;
 mod epilogue;
 mod gemm;
 mod lines;
@@ -25,9 +26,12 @@ use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
 use blocks::holds_columns;
 pub(crate) use blocks::prepare_thread;
+#[cfg(test)]
+pub(crate) use choice::Vectorized;
+pub(crate) use choice::{gemm_at, packed_at};
 pub(crate) use epilogue::activate;
 pub use epilogue::{Activation, Epilogue};
-pub(crate) use gemm::{gemm_plain, vector as gemm_vector};
+pub(crate) use gemm::gemm_plain;
 #[doc(hidden)]
 pub use packed::Job;
 pub use packed::{PackRoom, Packed, matmul_packed};

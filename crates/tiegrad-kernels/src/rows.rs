@@ -14,6 +14,7 @@ pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 use crate::elementwise::RUN;
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
+use crate::threads::{Shared, for_each_run, parallel_for};
 
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
 #[inline(always)]
@@ -34,6 +35,76 @@ fn row_count(len: usize, cols: usize) -> usize {
     }
     assert_eq!(len % cols, 0, "not a whole number of rows");
     len / cols
+}
+
+/// Runs of rows in parallel: `f` gets those of `out`, of `stats` (two numbers for each row, interleaved) and of `x`.
+///
+/// # Panics
+/// If lengths do not fit; `parameters` have an element per column.
+#[inline(always)]
+fn with_stats<T: Scalar>(
+    name: &str,
+    [out, stats]: [&mut [T]; 2],
+    x: &[T],
+    parameters: [Option<&[T]>; 2],
+    cols: usize,
+    f: impl Fn(&mut [T], &mut [T], &[T]) + Sync,
+) {
+    let rows = row_count(x.len(), cols);
+    check_norm(name, [out.len(), stats.len()], x.len(), parameters, cols);
+    if rows == 0 {
+        return;
+    }
+    let run = rows_per_run(x.len(), cols);
+    let (out, stats) = (Shared::new(out), Shared::new(stats));
+    parallel_for(rows.div_ceil(run), &|i| {
+        let (first, end) = (i * run, rows.min((i + 1) * run));
+        // SAFETY: runs of rows do not overlap, and both slices are borrowed until all are done.
+        let (out, stats) = unsafe {
+            (
+                out.range(first * cols, end * cols),
+                stats.range(2 * first, 2 * end),
+            )
+        };
+        f(out, stats, &x[first * cols..end * cols]);
+    });
+}
+
+/// Runs of rows in parallel: `f` gets those of `dx`, of `dy`, of `x` and of the statistics.
+///
+/// # Panics
+/// If lengths do not fit; `gamma` has an element per column.
+#[inline(always)]
+fn backward_with_stats<T: Scalar>(
+    name: &str,
+    dx: &mut [T],
+    [dy, x, stats]: [&[T]; 3],
+    gamma: Option<&[T]>,
+    cols: usize,
+    f: impl Fn(&mut [T], &[T], &[T], &[T]) + Sync,
+) {
+    assert_eq!(dy.len(), x.len(), "{name}: lengths differ");
+    check_norm(name, [dx.len(), stats.len()], x.len(), [gamma, None], cols);
+    for_each_run(dx, rows_per_run(x.len(), cols) * cols, |at, dx| {
+        let end = at + dx.len();
+        f(dx, &dy[at..end], &x[at..end], &stats[2 * at / cols..]);
+    });
+}
+
+#[inline(always)]
+fn check_norm<T>(
+    name: &str,
+    [out, stats]: [usize; 2],
+    x: usize,
+    parameters: [Option<&[T]>; 2],
+    cols: usize,
+) {
+    assert_eq!(out, x, "{name}: lengths differ");
+    let rows = row_count(x, cols);
+    assert_eq!(stats, 2 * rows, "{name}: two statistics per row");
+    for p in parameters.into_iter().flatten() {
+        assert_eq!(p.len(), cols, "{name}: a parameter per column");
+    }
 }
 
 /// The sum of `f` over rows of equal length, read together: in blocks, and the blocks pairwise.
@@ -91,6 +162,16 @@ fn exp_row<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T], x: &[T],
 fn exp_each<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T], x: &[T], shift: T) {
     for (o, &x) in out.iter_mut().zip(x) {
         *o = N::from(x - shift).exp().into();
+    }
+}
+
+/// `out = f(x)`, for rows of equal length.
+#[inline(always)]
+fn each<T: Scalar, const K: usize>(out: &mut [T], x: [&[T]; K], f: impl Fn([T; K]) -> T) {
+    let n = out.len();
+    let x = x.map(|x| &x[..n]);
+    for i in 0..n {
+        out[i] = f(x.map(|x| x[i]));
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a kernel finds its instruction set: the level is found once, and [`multiversion!`] makes from one
 //! body a baseline copy, a copy for AVX2 with FMA and, where asked, one for AVX-512.
 
+use crate::scalar::Scalar;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The instruction sets that kernels are compiled for.
@@ -161,7 +162,7 @@ pub(crate) fn best() -> Level {
 /// Copies, past the cache where the processor can: for destinations far larger than it, which then need not be read first.
 /// [`stream_end`] must follow, on the same thread, before another one may look.
 #[inline(always)]
-pub(crate) fn stream<T: Copy>(to: &mut [T], from: &[T]) {
+pub(crate) fn stream<T: Scalar>(to: &mut [T], from: &[T]) {
     assert_eq!(to.len(), from.len());
     #[cfg(target_arch = "x86_64")]
     {
@@ -173,7 +174,7 @@ pub(crate) fn stream<T: Copy>(to: &mut [T], from: &[T]) {
         );
         if d.is_aligned() && size_of_val(from).is_multiple_of(SIZE) {
             for i in 0..size_of_val(from) / SIZE {
-                // SAFETY: both slices hold so many whole vectors, and the destination is aligned to them. SSE2 is in the baseline.
+                // SAFETY: both slices hold so many whole vectors, of initialized bytes: a scalar is one or two floats of one size, without padding. The destination is aligned. SSE2 is in the baseline.
                 unsafe { _mm_stream_si128(d.add(i), _mm_loadu_si128(s.add(i))) };
             }
             return;

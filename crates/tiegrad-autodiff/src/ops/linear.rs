@@ -36,11 +36,15 @@ fn sizes(x: &Shape, w: &Shape) -> MatmulShape {
         [ref rows @ .., _] => rows.iter().product(),
         [] => 1,
     };
-    MatmulShape {
-        batch: [1, 1],
-        m: rows,
-        n: out_features,
-        k: in_features,
+    MatmulShape::new(rows, out_features, in_features)
+}
+
+/// A weight, which may be a transposed view.
+fn matrix<T>(data: &[T], row: usize, col: usize) -> Mat<'_, T> {
+    Mat {
+        row,
+        col,
+        ..Mat::new(data, col)
     }
 }
 
@@ -54,25 +58,9 @@ pub(super) fn forward<T: Scalar>(cx: &mut Forward<'_, '_, T>, bias: bool, activa
     if bias {
         epilogue = epilogue.bias_per_column(cx.arg(2));
     }
-    let x = Mat {
-        data: x,
-        row: s.k,
-        col: 1,
-        batch: [0, 0],
-    };
-    let wt = Mat {
-        data: w.data,
-        row: col,
-        col: row,
-        batch: [0, 0],
-    };
-    let y = MatMut {
-        data: cx.out(),
-        row: s.n,
-        col: 1,
-        batch: [0, 0],
-    };
-    matmul(s, T::ONE, x, wt, T::ZERO, epilogue, y);
+    let (x, w) = (Mat::new(x, s.k), matrix(w.data, row, col));
+    let y = MatMut::new(cx.out(), s.n);
+    matmul(s, T::ONE, x, w.t(), T::ZERO, epilogue, y);
 }
 
 /// The rule, given the gradient of the affine map's result.
@@ -88,66 +76,25 @@ pub(super) fn backward<T: Scalar>(cx: &Backward<'_, '_, T>, bias: bool, dy: &[T]
             T::ONE
         }
     };
+    let (x, w, dy_rows) = (
+        Mat::new(x, s.k),
+        matrix(w.data, row, col),
+        Mat::new(dy, s.n),
+    );
     cx.into(0, |dst| {
-        let dy = Mat {
-            data: dy,
-            row: s.n,
-            col: 1,
-            batch: [0, 0],
-        };
-        let w = Mat {
-            data: w.data,
-            row,
-            col,
-            batch: [0, 0],
-        };
-        let dx = MatMut {
-            data: dst.data,
-            row: s.k,
-            col: 1,
-            batch: [0, 0],
-        };
-        matmul(
-            MatmulShape {
-                n: s.k,
-                k: s.n,
-                ..s
-            },
-            T::ONE,
-            dy,
-            w,
-            beta(dst.write),
-            Epilogue::NONE,
-            dx,
-        );
+        let (beta, dx) = (beta(dst.write), MatMut::new(dst.data, s.k));
+        let shape = MatmulShape::new(s.m, s.k, s.n);
+        matmul(shape, T::ONE, dy_rows, w, beta, Epilogue::NONE, dx);
     });
     cx.into(1, |dst| {
-        let dyt = Mat {
-            data: dy,
-            row: 1,
-            col: s.n,
-            batch: [0, 0],
-        };
-        let x = Mat {
-            data: x,
-            row: s.k,
-            col: 1,
-            batch: [0, 0],
-        };
-        let shape = MatmulShape {
-            batch: [1, 1],
-            m: s.n,
-            n: s.k,
-            k: s.m,
-        };
         let ((row, col), beta) = (dst.matrix(), beta(dst.write));
         let dw = MatMut {
-            data: dst.data,
             row,
             col,
-            batch: [0, 0],
+            ..MatMut::new(dst.data, s.k)
         };
-        matmul(shape, T::ONE, dyt, x, beta, Epilogue::NONE, dw);
+        let shape = MatmulShape::new(s.n, s.k, s.m);
+        matmul(shape, T::ONE, dy_rows.t(), x, beta, Epilogue::NONE, dw);
     });
     if bias {
         let (rows, sy) = ([s.m, s.n], [s.n, 1]);

@@ -36,6 +36,29 @@ impl LayerNorm {
     }
 }
 
+/// The shape of a normalization, whose parameters have the shape of the last dimensions of `x`: `cols` elements.
+pub(super) fn normalized(args: &[&Shape], cols: usize) -> Result<Shape, Problem> {
+    let x = args[0];
+    for parameter in &args[1..] {
+        let tail = x
+            .rank()
+            .checked_sub(parameter.rank())
+            .map(|lead| &x[lead..]);
+        // Two parameters that are both a tail of x, one longer than the other, do not go together.
+        if tail != Some(&parameter[..]) || *parameter != args[1] {
+            return Err(Problem::ShapesDiffer);
+        }
+    }
+    let found = match args.get(1) {
+        Some(parameter) => parameter.len(),
+        None => x.last().copied().unwrap_or(1),
+    };
+    if found != cols {
+        return Err(Problem::ShapesDiffer);
+    }
+    Ok(*x)
+}
+
 impl Op for LayerNorm {
     const NAME: &'static str = "layer_norm";
 
@@ -44,25 +67,7 @@ impl Op for LayerNorm {
     }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-        let x = args[0];
-        for parameter in &args[1..] {
-            let tail = x
-                .rank()
-                .checked_sub(parameter.rank())
-                .map(|lead| &x[lead..]);
-            // Two parameters that are both a tail of x, one longer than the other, do not go together.
-            if tail != Some(&parameter[..]) || *parameter != args[1] {
-                return Err(Problem::ShapesDiffer);
-            }
-        }
-        let cols = match args.get(1) {
-            Some(parameter) => parameter.len(),
-            None => x.last().copied().unwrap_or(1),
-        };
-        if cols != self.cols {
-            return Err(Problem::ShapesDiffer);
-        }
-        Ok(*x)
+        normalized(args, self.cols)
     }
 
     /// Mean and 1/√(variance + eps) of every row.

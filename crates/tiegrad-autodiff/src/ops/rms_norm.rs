@@ -3,6 +3,7 @@
 use tiegrad_arena::Shape;
 use tiegrad_kernels::{DType, Scalar, rows};
 
+use super::norm::normalized;
 use crate::error::Problem;
 use crate::op::{Backward, Forward, Op};
 use crate::sample::{ArgSpec, Sample};
@@ -37,21 +38,7 @@ impl Op for RmsNorm {
     }
 
     fn shape(&self, args: &[&Shape]) -> Result<Shape, Problem> {
-        let x = args[0];
-        let cols = match args.get(1) {
-            Some(weight) => {
-                let lead = x.rank().checked_sub(weight.rank());
-                if lead.map(|lead| &x[lead..]) != Some(&weight[..]) {
-                    return Err(Problem::ShapesDiffer);
-                }
-                weight.len()
-            }
-            None => x.last().copied().unwrap_or(1),
-        };
-        if cols != self.cols {
-            return Err(Problem::ShapesDiffer);
-        }
-        Ok(*x)
+        normalized(args, self.cols)
     }
 
     /// Zero and 1/√(mean(x²) + eps) of every row: the statistics of a layer norm with mean 0.

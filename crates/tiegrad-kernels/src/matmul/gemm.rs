@@ -1,108 +1,12 @@
-//! The product of one pair of matrices: the instruction set, and the order of the sum.
+//! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::epilogue::relu;
 use super::lines::{Dots, Outer};
-use super::packed::{self, Job};
-use super::portable::Portable;
 use super::tile::{Strip, Strips};
 use super::vector::{NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::{Arithmetic, Scalar};
-use crate::simd::Level;
-
-/// One kernel per float, which picks the vector for a level: the one place where an instance is chosen.
-pub(crate) mod vector {
-    use super::*;
-
-    /// # Safety
-    /// As [`Scalar::gemm`]; the machine has the level.
-    #[inline(always)]
-    pub(crate) unsafe fn f32(level: Level, g: &Gemm<f32>) {
-        match level {
-            // The same chains of multiply-adds in half a vector, which costs a short product less. Dot products are ordered by the width of a vector, so
-            // theirs follows from k alone, which no split changes.
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
-            Level::Avx512 if g.k <= 16 && (g.dots != 0 || g.n <= 8) => unsafe {
-                gemm::<std::arch::x86_64::__m256>(g)
-            },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
-            Level::Avx512 => unsafe { gemm::<std::arch::x86_64::__m512>(g) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
-            Level::Avx2 => unsafe { gemm::<std::arch::x86_64::__m256>(g) },
-            #[cfg(target_arch = "aarch64")]
-            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
-            Level::Neon => unsafe { gemm::<std::arch::aarch64::float32x4_t>(g) },
-            // SAFETY: promised by the caller.
-            _ => unsafe { gemm::<Portable<f32, 4>>(g) },
-        }
-    }
-
-    /// # Safety
-    /// As [`Scalar::gemm`]; the machine has the level.
-    #[inline(always)]
-    pub(crate) unsafe fn f64(level: Level, g: &Gemm<f64>) {
-        match level {
-            // The same chains of multiply-adds in half a vector, which costs a short product less. Dot products are ordered by the width of a vector, so
-            // theirs follows from k alone, which no split changes.
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level contains AVX2 and FMA; the rest is promised by the caller.
-            Level::Avx512 if g.k <= 16 && (g.dots != 0 || g.n <= 4) => unsafe {
-                gemm::<std::arch::x86_64::__m256d>(g)
-            },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
-            Level::Avx512 => unsafe { gemm::<std::arch::x86_64::__m512d>(g) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
-            Level::Avx2 => unsafe { gemm::<std::arch::x86_64::__m256d>(g) },
-            #[cfg(target_arch = "aarch64")]
-            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
-            Level::Neon => unsafe { gemm::<std::arch::aarch64::float64x2_t>(g) },
-            // SAFETY: promised by the caller.
-            _ => unsafe { gemm::<Portable<f64, 2>>(g) },
-        }
-    }
-
-    /// # Safety
-    /// As [`packed::run`]; the machine has the level.
-    pub(crate) unsafe fn packed_f32(level: Level, job: Job<'_, f32>) -> usize {
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
-            Level::Avx512 => unsafe { packed::run::<std::arch::x86_64::__m512>(job) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
-            Level::Avx2 => unsafe { packed::run::<std::arch::x86_64::__m256>(job) },
-            #[cfg(target_arch = "aarch64")]
-            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
-            Level::Neon => unsafe { packed::run::<std::arch::aarch64::float32x4_t>(job) },
-            // SAFETY: promised by the caller.
-            _ => unsafe { packed::run::<Portable<f32, 4>>(job) },
-        }
-    }
-
-    /// # Safety
-    /// As [`packed::run`]; the machine has the level.
-    pub(crate) unsafe fn packed_f64(level: Level, job: Job<'_, f64>) -> usize {
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX-512 is there; the rest is promised by the caller.
-            Level::Avx512 => unsafe { packed::run::<std::arch::x86_64::__m512d>(job) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level says that AVX2 and FMA are there; the rest is promised by the caller.
-            Level::Avx2 => unsafe { packed::run::<std::arch::x86_64::__m256d>(job) },
-            #[cfg(target_arch = "aarch64")]
-            // SAFETY: the level says that NEON is there; the rest is promised by the caller.
-            Level::Neon => unsafe { packed::run::<std::arch::aarch64::float64x2_t>(job) },
-            // SAFETY: promised by the caller.
-            _ => unsafe { packed::run::<Portable<f64, 2>>(job) },
-        }
-    }
-}
 
 /// The product for scalars without vectors: the plain loops, with the sum in one register.
 ///
@@ -138,7 +42,7 @@ const BAND: usize = 4;
 /// # Safety
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set.
 #[inline]
-unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
+pub(super) unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
         if g.m == 0 || g.n == 0 {

@@ -1,11 +1,11 @@
 //! Layer normalization of rows (Ba, Kiros, Hinton 2016, arXiv:1607.06450).
 
-use super::{row_count, row_sum, rows_per_run};
+use super::{backward_with_stats, each, row_count, row_sum, with_stats};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
 use crate::strided::BLOCK;
-use crate::threads::{Shared, for_each_run, parallel_for};
+use crate::threads::{Shared, parallel_for};
 
 /// `out = (x - mean) * rstd * gamma + beta` along rows, with the biased variance; `stats` gets mean and rstd of
 /// each row, interleaved.
@@ -27,36 +27,16 @@ pub fn layer_norm<T: Scalar>(
     eps: T,
     cols: usize,
 ) {
-    let rows = row_count(x.len(), cols);
-    assert_eq!(out.len(), x.len(), "layer_norm: lengths differ");
-    assert_eq!(stats.len(), 2 * rows, "layer_norm: two statistics per row");
-    for p in [gamma, beta].into_iter().flatten() {
-        assert_eq!(p.len(), cols, "layer_norm: a parameter per column");
-    }
-    if rows == 0 {
-        return;
-    }
-    let run = rows_per_run(x.len(), cols);
-    let (out, stats) = (Shared::new(out), Shared::new(stats));
-    parallel_for(rows.div_ceil(run), &|i| {
-        let (first, end) = (i * run, rows.min((i + 1) * run));
-        // SAFETY: runs of rows do not overlap, and both slices are borrowed until all are done.
-        let (out, stats) = unsafe {
-            (
-                out.range(first * cols, end * cols),
-                stats.range(2 * first, 2 * end),
-            )
-        };
-        forward_run(
-            out,
-            stats,
-            &x[first * cols..end * cols],
-            gamma,
-            beta,
-            eps,
-            cols,
-        );
-    });
+    with_stats(
+        "layer_norm",
+        [out, stats],
+        x,
+        [gamma, beta],
+        cols,
+        |out, stats, x| {
+            forward_run(out, stats, x, gamma, beta, eps, cols);
+        },
+    );
 }
 
 /// `dx (=, +=) rstd * (g - mean(g) - xhat * mean(g * xhat))` along rows, with `g = dy * gamma` and
@@ -80,24 +60,9 @@ pub fn layer_norm_backward_input<T: Scalar>(
     gamma: Option<&[T]>,
     cols: usize,
 ) {
-    let rows = row_count(x.len(), cols);
-    assert!(
-        dx.len() == x.len() && dy.len() == x.len(),
-        "layer_norm_backward_input: lengths differ"
-    );
-    assert_eq!(
-        stats.len(),
-        2 * rows,
-        "layer_norm_backward_input: two statistics per row"
-    );
-    assert!(
-        gamma.is_none_or(|g| g.len() == cols),
-        "layer_norm_backward_input: a parameter per column"
-    );
-    for_each_run(dx, rows_per_run(x.len(), cols) * cols, |at, dx| {
-        let end = at + dx.len();
-        let stats = &stats[2 * at / cols..];
-        backward_run(w, dx, &dy[at..end], &x[at..end], stats, gamma, cols);
+    let name = "layer_norm_backward_input";
+    backward_with_stats(name, dx, [dy, x, stats], gamma, cols, |dx, dy, x, stats| {
+        backward_run(w, dx, dy, x, stats, gamma, cols);
     });
 }
 
@@ -155,20 +120,6 @@ pub fn layer_norm_backward_params<T: Scalar>(
             [dgamma, dbeta].map(|d| d.map(|(w, d)| (w, unsafe { d.range(first, end) })));
         params_run(dgamma, dbeta, dy, x, stats, cols, first);
     });
-}
-
-/// `out = f(x)`, for rows of equal length.
-#[inline(always)]
-pub(super) fn each<T: Scalar, const K: usize>(
-    out: &mut [T],
-    x: [&[T]; K],
-    f: impl Fn([T; K]) -> T,
-) {
-    let n = out.len();
-    let x = x.map(|x| &x[..n]);
-    for i in 0..n {
-        out[i] = f(x.map(|x| x[i]));
-    }
 }
 
 multiversion! {

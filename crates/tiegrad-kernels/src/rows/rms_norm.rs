@@ -1,11 +1,9 @@
 //! Root mean square normalization of rows (Zhang and Sennrich 2019, arXiv:1910.07467).
 
-use super::norm::each;
-use super::{row_count, row_sum, rows_per_run};
+use super::{backward_with_stats, each, row_sum, with_stats};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
-use crate::threads::{Shared, for_each_run, parallel_for};
 
 /// `out = x * scale * gamma` along rows, with `scale = 1 / sqrt(mean(x²) + eps)`; `stats` gets 0 and the scale of each row, interleaved, which are
 /// the statistics for which [`layer_norm_backward_params`](super::layer_norm_backward_params) computes gamma's gradient.
@@ -26,29 +24,16 @@ pub fn rms_norm<T: Scalar>(
     eps: T,
     cols: usize,
 ) {
-    let rows = row_count(x.len(), cols);
-    assert_eq!(out.len(), x.len(), "rms_norm: lengths differ");
-    assert_eq!(stats.len(), 2 * rows, "rms_norm: two statistics per row");
-    assert!(
-        gamma.is_none_or(|g| g.len() == cols),
-        "rms_norm: a parameter per column"
+    with_stats(
+        "rms_norm",
+        [out, stats],
+        x,
+        [gamma, None],
+        cols,
+        |out, stats, x| {
+            forward_run(out, stats, x, gamma, eps, cols);
+        },
     );
-    if rows == 0 {
-        return;
-    }
-    let run = rows_per_run(x.len(), cols);
-    let (out, stats) = (Shared::new(out), Shared::new(stats));
-    parallel_for(rows.div_ceil(run), &|i| {
-        let (first, end) = (i * run, rows.min((i + 1) * run));
-        // SAFETY: runs of rows do not overlap, and both slices are borrowed until all are done.
-        let (out, stats) = unsafe {
-            (
-                out.range(first * cols, end * cols),
-                stats.range(2 * first, 2 * end),
-            )
-        };
-        forward_run(out, stats, &x[first * cols..end * cols], gamma, eps, cols);
-    });
 }
 
 /// `dx (=, +=) scale * (g - xhat * mean(g * xhat))` along rows, with `g = dy * gamma`, `xhat = x * scale` and the `stats` of [`rms_norm`].
@@ -71,24 +56,9 @@ pub fn rms_norm_backward_input<T: Scalar>(
     gamma: Option<&[T]>,
     cols: usize,
 ) {
-    let rows = row_count(x.len(), cols);
-    assert!(
-        dx.len() == x.len() && dy.len() == x.len(),
-        "rms_norm_backward_input: lengths differ"
-    );
-    assert_eq!(
-        stats.len(),
-        2 * rows,
-        "rms_norm_backward_input: two statistics per row"
-    );
-    assert!(
-        gamma.is_none_or(|g| g.len() == cols),
-        "rms_norm_backward_input: a parameter per column"
-    );
-    for_each_run(dx, rows_per_run(x.len(), cols) * cols, |at, dx| {
-        let end = at + dx.len();
-        let stats = &stats[2 * at / cols..];
-        backward_run(w, dx, &dy[at..end], &x[at..end], stats, gamma, cols);
+    let name = "rms_norm_backward_input";
+    backward_with_stats(name, dx, [dy, x, stats], gamma, cols, |dx, dy, x, stats| {
+        backward_run(w, dx, dy, x, stats, gamma, cols);
     });
 }
 

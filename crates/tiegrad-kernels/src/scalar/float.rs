@@ -109,7 +109,7 @@ macro_rules! arithmetic {
 }
 
 macro_rules! scalar {
-    ($float:ident, $dtype:ident, $call:ident, $packed:ident) => {
+    ($float:ident, $dtype:ident, $call:ident) => {
         const DTYPE: DType = DType::$dtype;
         const VECTORIZED: bool = true;
         type Fused = Fused<$float>;
@@ -121,11 +121,11 @@ macro_rules! scalar {
         #[inline(always)]
         unsafe fn gemm(g: &Gemm<Self>) {
             // SAFETY: the same contract.
-            unsafe { matmul::gemm_vector::$float(crate::simd::level(), g) }
+            unsafe { matmul::gemm_at(crate::simd::level(), g) }
         }
         unsafe fn packed(job: Job<'_, Self>) -> usize {
             // SAFETY: the same contract.
-            unsafe { matmul::gemm_vector::$packed(crate::simd::level(), job) }
+            unsafe { matmul::packed_at(crate::simd::level(), job) }
         }
         #[inline(always)]
         unsafe fn activate(
@@ -153,11 +153,11 @@ impl Arithmetic for f64 {
 }
 
 impl Scalar for f32 {
-    scalar!(f32, F32, call_f32, packed_f32);
+    scalar!(f32, F32, call_f32);
 }
 
 impl Scalar for f64 {
-    scalar!(f64, F64, call_f64, packed_f64);
+    scalar!(f64, F64, call_f64);
 }
 
 /// What [`Dual`] is made over.

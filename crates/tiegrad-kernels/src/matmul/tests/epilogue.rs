@@ -126,7 +126,7 @@ fn on_every_level<N: Leveled>(s: MatmulShape, layouts: [Layout; 3], [alpha, beta
             (g.bias_by_row, g.activation) = (epilogue.by_row, epilogue.activation);
             g.orient();
             // SAFETY: the vectors hold matrices of these sizes and strides.
-            unsafe { N::gemm_at(level, &g) };
+            unsafe { gemm_at(level, &g) };
         });
     }
 }

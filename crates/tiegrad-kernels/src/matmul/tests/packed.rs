@@ -42,15 +42,15 @@ fn on_every_level<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2
         let mut found = old.clone();
         // SAFETY: the vectors hold matrices of these sizes and strides; the copy has the length asked for, and two numbers to guard it.
         let guard = unsafe {
-            N::gemm_at(level, &direct);
-            let len = N::packed_at(level, Job::Size(&g));
+            gemm_at(level, &direct);
+            let len = packed_at(level, Job::Size(&g));
             let mut copy = vec![N::INFINITY; len + 2];
-            N::packed_at(level, Job::Pack(&g, copy[1..].as_mut_ptr()));
+            packed_at(level, Job::Pack(&g, copy[1..].as_mut_ptr()));
             g.b = std::ptr::null();
             g.c = found.as_mut_ptr();
             for first in (0..n).step_by(64) {
                 let part = g.part(0, m, first, 64.min(n - first));
-                N::packed_at(level, Job::Multiply(&part, copy[1..].as_ptr(), first, n));
+                packed_at(level, Job::Multiply(&part, copy[1..].as_ptr(), first, n));
             }
             [copy[0], copy[len + 1]]
         };

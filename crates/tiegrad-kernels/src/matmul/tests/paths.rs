@@ -1,43 +1,16 @@
 //! The kernels of every instruction set that the machine has, whichever is in use.
 
 use super::{Layout, PLAIN, T, factor, layout};
-use crate::matmul::{Gemm, Job, gemm_vector};
+use crate::matmul::{Gemm, Vectorized, gemm_at};
 use crate::scalar::DType;
 use crate::simd::Level;
 use crate::testing::{Number, Numbers};
 use proptest::prelude::*;
 
 /// A float whose kernel can be run at any level that the machine has.
-pub(super) trait Leveled: Number {
-    /// # Safety
-    /// As [`Scalar::gemm`]; the machine has the level.
-    unsafe fn gemm_at(level: Level, g: &Gemm<Self>);
-    /// # Safety
-    /// As [`Scalar::packed`]; the machine has the level.
-    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize;
-}
-
-impl Leveled for f32 {
-    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
-        // SAFETY: promised by the caller.
-        unsafe { gemm_vector::f32(level, g) };
-    }
-    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize {
-        // SAFETY: promised by the caller.
-        unsafe { gemm_vector::packed_f32(level, job) }
-    }
-}
-
-impl Leveled for f64 {
-    unsafe fn gemm_at(level: Level, g: &Gemm<Self>) {
-        // SAFETY: promised by the caller.
-        unsafe { gemm_vector::f64(level, g) };
-    }
-    unsafe fn packed_at(level: Level, job: Job<'_, Self>) -> usize {
-        // SAFETY: promised by the caller.
-        unsafe { gemm_vector::packed_f64(level, job) }
-    }
-}
+pub(super) trait Leveled: Number + Vectorized {}
+impl Leveled for f32 {}
+impl Leveled for f64 {}
 
 /// Every level that this machine has, whatever level is in use.
 pub(super) fn levels() -> impl Iterator<Item = Level> {
@@ -155,7 +128,7 @@ fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: us
             }
             g.orient();
             // SAFETY: the vectors hold matrices of these sizes and strides.
-            unsafe { N::gemm_at(level, &g) };
+            unsafe { gemm_at(level, &g) };
             let mut wrong = None;
             for i in 0..m {
                 for j in 0..n {
@@ -301,7 +274,7 @@ fn nan_and_infinity_propagate_on_every_path() {
                 (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
                 g.orient();
                 // SAFETY: the vectors hold matrices of these sizes and strides.
-                unsafe { N::gemm_at(level, &g) };
+                unsafe { gemm_at(level, &g) };
                 for i in 0..m {
                     for j in 0..n {
                         let y = c[i * n + j].to_f64();

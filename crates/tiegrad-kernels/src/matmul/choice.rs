@@ -1,0 +1,121 @@
+//! The vectors of each level: the one place where an instance of the kernels is chosen.
+
+use super::Gemm;
+use super::gemm::gemm;
+use super::packed::{self, Job};
+use super::portable::Portable;
+use super::vector::Vector;
+use crate::scalar::Scalar;
+use crate::simd::Level;
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::{float32x4_t, float64x2_t};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
+
+/// A float with vectors, one for each level.
+pub(crate) trait Vectorized: Scalar {
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Elem = Self>;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Elem = Self>;
+    #[cfg(target_arch = "aarch64")]
+    type Neon: Vector<Elem = Self>;
+    type Portable: Vector<Elem = Self>;
+}
+
+impl Vectorized for f32 {
+    #[cfg(target_arch = "x86_64")]
+    type Avx512 = __m512;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = __m256;
+    #[cfg(target_arch = "aarch64")]
+    type Neon = float32x4_t;
+    type Portable = Portable<f32, 4>;
+}
+
+impl Vectorized for f64 {
+    #[cfg(target_arch = "x86_64")]
+    type Avx512 = __m512d;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = __m256d;
+    #[cfg(target_arch = "aarch64")]
+    type Neon = float64x2_t;
+    type Portable = Portable<f64, 2>;
+}
+
+/// The product, by the vectors of a level.
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the machine has the level.
+#[inline(always)]
+pub(crate) unsafe fn gemm_at<T: Vectorized>(level: Level, g: &Gemm<T>) {
+    // The same chains of multiply-adds in half a vector cost a short product less. Dot products are ordered by the width of a vector, so theirs
+    // follows from k alone, which no split changes.
+    let half = Level::Avx512.bytes() / size_of::<T>() / 2;
+    let level = if level == Level::Avx512 && g.k <= 16 && (g.dots != 0 || g.n <= half) {
+        Level::Avx2
+    } else {
+        level
+    };
+    // SAFETY: promised by the caller; AVX-512 contains AVX2.
+    unsafe { choose(level, Product(g)) }
+}
+
+/// What is to be done with copied operands, by the vectors of a level.
+///
+/// # Safety
+/// As [`Scalar::packed`]; the machine has the level.
+pub(crate) unsafe fn packed_at<T: Vectorized>(level: Level, job: Job<'_, T>) -> usize {
+    // SAFETY: promised by the caller.
+    unsafe { choose(level, job) }
+}
+
+/// Runs a task with the vectors of a level.
+///
+/// # Safety
+/// As the task's `run`; the machine has the level.
+#[inline(always)]
+unsafe fn choose<T: Vectorized, W: Task<T>>(level: Level, task: W) -> W::Out {
+    // SAFETY: a level is what its name says, and the machine has it; the rest is promised by the caller.
+    unsafe {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => task.run::<T::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => task.run::<T::Avx2>(),
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => task.run::<T::Neon>(),
+            _ => task.run::<T::Portable>(),
+        }
+    }
+}
+
+/// Something that is done with vectors, whichever they are.
+trait Task<T> {
+    type Out;
+    /// # Safety
+    /// The processor has the vector's instruction set, and what the task is made of says what else must hold.
+    unsafe fn run<V: Vector<Elem = T>>(self) -> Self::Out;
+}
+
+/// As [`Scalar::gemm`].
+struct Product<'a, T>(&'a Gemm<T>);
+
+impl<T> Task<T> for Product<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<V: Vector<Elem = T>>(self) {
+        // SAFETY: promised by the caller.
+        unsafe { gemm::<V>(self.0) };
+    }
+}
+
+/// As [`Scalar::packed`].
+impl<T> Task<T> for Job<'_, T> {
+    type Out = usize;
+    #[inline(always)]
+    unsafe fn run<V: Vector<Elem = T>>(self) -> usize {
+        // SAFETY: promised by the caller.
+        unsafe { packed::run::<V>(self) }
+    }
+}
