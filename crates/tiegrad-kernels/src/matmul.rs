@@ -18,6 +18,7 @@ mod neon;
 mod packed;
 mod portable;
 mod tile;
+mod tiny;
 mod vector;
 
 use crate::scalar::Scalar;
@@ -35,6 +36,7 @@ pub(crate) use gemm::gemm_plain;
 #[doc(hidden)]
 pub use packed::Job;
 pub use packed::{PackRoom, Packed, matmul_packed};
+use tiny::is_tiny;
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
 ///
@@ -235,6 +237,38 @@ pub fn matmul<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
+    // The usual strides, of which no product with a size is too large for a number.
+    let strides = a.row | a.col | b.row | b.col | c.row | c.col;
+    if s.batch == [1, 1]
+        && is_tiny::<T>(s.m, s.n, s.k)
+        && c.col == 1
+        && strides < 1 << (usize::BITS / 2)
+    {
+        let fits = |len: usize, [rows, cols]: [usize; 2], [row, col]: [usize; 2]| {
+            (rows - 1) * row + (cols - 1) * col < len
+        };
+        let fit = fits(c.data.len(), [s.m, s.n], [c.row, c.col])
+            && fits(a.data.len(), [s.m, s.k], [a.row, a.col])
+            && fits(b.data.len(), [s.k, s.n], [b.row, b.col]);
+        assert!(fit, "{BEYOND}");
+        let g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
+        // SAFETY: every element that the sizes and strides reach is there, and `c` is borrowed exclusively.
+        return unsafe { T::gemm(&g) };
+    }
+    general(s, alpha, a, b, beta, epilogue, c);
+}
+
+/// [`matmul`] of all sizes.
+#[inline(never)]
+fn general<T: Scalar>(
+    s: MatmulShape,
+    alpha: T,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    beta: T,
+    epilogue: Epilogue<'_, T>,
+    c: MatMut<'_, T>,
+) {
     if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
         return;
     }
@@ -243,13 +277,8 @@ pub fn matmul<T: Scalar>(
         check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
         check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
     }
-    let mut g = Gemm::new(s.m, s.n, s.k);
-    (g.alpha, g.beta) = (alpha, beta);
-    g.bias = epilogue.bias_ptr(s.m, s.n);
-    (g.bias_by_row, g.activation) = (epilogue.by_row, epilogue.activation);
-    (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.row, a.col);
-    (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.row, b.col);
-    (g.c, g.c_row, g.c_col) = (c.data.as_mut_ptr(), c.row, c.col);
+    let of_c = (c.batch, [c.row, c.col]);
+    let mut g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
     g.orient();
     let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
     // SAFETY: `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
@@ -260,7 +289,7 @@ pub fn matmul<T: Scalar>(
                 // `orient` has exchanged the operands.
                 std::mem::swap(&mut a, &mut b);
             }
-            batched(&g, s, [a, b, c.batch], [c.row, c.col]);
+            batched(&g, s, [a, b, of_c.0], of_c.1);
         } else if work < PARALLEL {
             T::gemm(&g);
         } else {
@@ -281,8 +310,10 @@ fn check(len: usize, s: MatmulShape, sizes: [usize; 2], strides: [usize; 2], bat
     if s.batch != [1, 1] {
         end = end.saturating_add(last(s.batch, batch));
     }
-    assert!(end < len, "a matrix reaches beyond its slice");
+    assert!(end < len, "{BEYOND}");
 }
+
+const BEYOND: &str = "a matrix reaches beyond its slice";
 
 impl<T: Scalar> Gemm<T> {
     /// A product of these sizes with alpha 1, beta 0, no epilogue, and no matrices yet.
@@ -310,6 +341,44 @@ impl<T: Scalar> Gemm<T> {
         }
     }
 
+    #[inline(always)]
+    fn of(
+        s: MatmulShape,
+        alpha: T,
+        a: &Mat<'_, T>,
+        b: &Mat<'_, T>,
+        beta: T,
+        epilogue: &Epilogue<'_, T>,
+        c: MatMut<'_, T>,
+    ) -> Self {
+        Gemm {
+            m: s.m,
+            n: s.n,
+            k: s.k,
+            alpha,
+            beta,
+            a: a.data.as_ptr(),
+            a_row: a.row,
+            a_col: a.col,
+            b: b.data.as_ptr(),
+            b_row: b.row,
+            b_col: b.col,
+            c: c.data.as_mut_ptr(),
+            c_row: c.row,
+            c_col: c.col,
+            bias: epilogue.bias_ptr(s.m, s.n),
+            bias_by_row: epilogue.by_row,
+            activation: epilogue.activation,
+            dots: 0,
+        }
+    }
+
+    /// Whether this is one of the smallest products, which [`orient`](Gemm::orient) leaves as they are.
+    #[inline(always)]
+    fn is_tiny(&self) -> bool {
+        self.c_col == 1 && T::VECTORIZED && is_tiny::<T>(self.m, self.n, self.k)
+    }
+
     /// Runs the product on this thread.
     ///
     /// # Safety
@@ -326,6 +395,9 @@ impl<T: Scalar> Gemm<T> {
     /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape.
     #[inline(always)]
     fn orient(&mut self) {
+        if self.is_tiny() {
+            return;
+        }
         // A column is a row of the transposed product, and a column-major result its transpose.
         if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {
             self.transpose();

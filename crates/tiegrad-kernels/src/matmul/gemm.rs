@@ -4,6 +4,7 @@ use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::epilogue::relu;
 use super::lines::{Dots, Outer};
 use super::tile::{Strip, Strips};
+use super::tiny::Tiny;
 use super::vector::{NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::{Arithmetic, Scalar};
@@ -41,8 +42,22 @@ const BAND: usize = 4;
 
 /// # Safety
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if g.is_tiny() {
+            V::call(Tiny::<V>(g));
+        } else {
+            larger::<V>(g);
+        }
+    }
+}
+
+/// # Safety
+/// As `gemm`.
+#[inline(never)]
+unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
         if g.m == 0 || g.n == 0 {

@@ -164,7 +164,7 @@ pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
 /// # Safety
 /// As [`Scalar::gemm`]; the elements are within the result, whose rows are contiguous.
 #[inline(always)]
-unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sums: V) {
+pub(super) unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sums: V) {
     let left = g.n - j;
     // SAFETY: promised by the caller; only `left` elements are read and written.
     unsafe {

@@ -1,0 +1,165 @@
+//! The smallest products: so few rows and columns and so short sums that whatever is decided first costs more than the sums.
+
+use super::lines::store;
+use super::vector::{Kernel, Vector};
+use super::{Activation, Gemm};
+use crate::scalar::Arithmetic;
+use std::mem::MaybeUninit;
+
+/// The largest size, and the most elements of `a`.
+const MOST: usize = 16;
+const ELEMENTS: usize = 64;
+
+/// Whether a product of these sizes is one of these: rows of the result are one vector of AVX-512, or a few smaller ones.
+#[inline(always)]
+pub(super) fn is_tiny<T>(m: usize, n: usize, k: usize) -> bool {
+    // Zeros become the largest number.
+    let sizes = m.wrapping_sub(1) | n.wrapping_sub(1) | k.wrapping_sub(1);
+    sizes < MOST && m * k <= ELEMENTS && n * size_of::<T>() <= 64
+}
+
+/// A product for which [`is_tiny`] says yes, with contiguous rows of the result; each element the same chain of multiply-adds as in a tile.
+pub(super) struct Tiny<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Tiny<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        let mut j = 0;
+        // SAFETY: strips are within the columns; the rest is promised by the caller.
+        unsafe {
+            while g.n - j > V::LANES {
+                strip::<V>(g, j, V::LANES);
+                j += V::LANES;
+            }
+            strip::<V>(g, j, g.n - j);
+            g.activate(0, g.m, 0, g.n);
+        }
+    }
+}
+
+/// Columns from `j` on, at most a vector of them.
+///
+/// # Safety
+/// As [`Scalar::gemm`](crate::Scalar); the columns are within the result.
+#[inline(always)]
+unsafe fn strip<V: Vector>(g: &Gemm<V::Elem>, j: usize, cols: usize) {
+    #[repr(align(64))]
+    struct Panel<T>([MaybeUninit<T>; MOST * MOST]);
+    let mut panel = Panel::<V::Elem>([MaybeUninit::uninit(); MOST * MOST]);
+    // SAFETY: rows, columns and p are within the sizes, so the caller promises that such elements are valid; the panel holds MOST rows of at most
+    // MOST lanes.
+    unsafe {
+        let (mut b, mut b_row) = (g.b.add(j * g.b_col), g.b_row);
+        if g.b_col != 1 && g.n != 1 {
+            let to: *mut V::Elem = panel.0.as_mut_ptr().cast();
+            // A call, so that products that need none do not carry its registers.
+            V::call(Gather::<V> { g, b, cols, to });
+            (b, b_row) = (to, V::LANES);
+        }
+        let strip = Tile::<V> {
+            g,
+            j,
+            cols,
+            b,
+            b_row,
+        };
+        let mut i = 0;
+        while g.m - i >= 4 {
+            strip.rows::<4>(i);
+            i += 4;
+        }
+        match g.m - i {
+            3 => strip.rows::<3>(i),
+            2 => strip.rows::<2>(i),
+            1 => strip.rows::<1>(i),
+            _ => {}
+        }
+    }
+}
+
+/// Copies `cols` columns of `b` to rows of `LANES`, k of them.
+struct Gather<'a, V: Vector> {
+    g: &'a Gemm<V::Elem>,
+    b: *const V::Elem,
+    cols: usize,
+    to: *mut V::Elem,
+}
+
+impl<V: Vector> Kernel for Gather<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Gather { g, b, cols, to } = self;
+        let mut p = 0;
+        // SAFETY: p < k and c < cols, or a whole vector of columns and HALF of the k; the caller promises that such elements are valid.
+        unsafe {
+            if g.b_row == 1 && cols == V::LANES {
+                while g.k - p >= V::HALF {
+                    V::transpose(b.add(p), g.b_col, to.add(p * V::LANES), V::LANES);
+                    p += V::HALF;
+                }
+            }
+            while p < g.k {
+                for c in 0..cols {
+                    *to.add(p * V::LANES + c) = *b.add(p * g.b_row + c * g.b_col);
+                }
+                p += 1;
+            }
+        }
+    }
+}
+
+struct Tile<'a, V: Vector> {
+    g: &'a Gemm<V::Elem>,
+    j: usize,
+    cols: usize,
+    /// Rows of these columns of `b`, contiguous.
+    b: *const V::Elem,
+    b_row: usize,
+}
+
+impl<V: Vector> Tile<'_, V> {
+    /// Rows `i..i + R`.
+    ///
+    /// # Safety
+    /// As [`Scalar::gemm`](crate::Scalar); the rows are within the result.
+    #[inline(always)]
+    unsafe fn rows<const R: usize>(&self, i: usize) {
+        let g = self.g;
+        // SAFETY: promised by the caller; of a vector only `cols` elements are read and written.
+        unsafe {
+            let mut acc = [V::splat(V::Elem::ZERO); R];
+            let (mut a, mut b) = (g.a.add(i * g.a_row), self.b);
+            for _ in 0..g.k {
+                let y = if self.cols < V::LANES {
+                    V::load_part(b, self.cols)
+                } else {
+                    V::load(b)
+                };
+                for r in 0..R {
+                    acc[r] = V::splat(*a.wrapping_add(r * g.a_row)).mul_add(y, acc[r]);
+                }
+                a = a.wrapping_add(g.a_col);
+                b = b.wrapping_add(self.b_row);
+            }
+            if g.alpha != V::Elem::ONE
+                || g.beta != V::Elem::ZERO
+                || !g.bias.is_null()
+                || g.activation == Activation::Relu
+            {
+                for r in 0..R {
+                    store(g, i + r, self.j, acc[r]);
+                }
+                return;
+            }
+            let c = g.c.add(i * g.c_row + self.j);
+            for r in 0..R {
+                if self.cols < V::LANES {
+                    acc[r].store_part(c.add(r * g.c_row), self.cols);
+                } else {
+                    acc[r].store(c.add(r * g.c_row));
+                }
+            }
+        }
+    }
+}
