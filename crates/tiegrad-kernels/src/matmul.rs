@@ -11,6 +11,7 @@ mod avx512;
 mod blocks;
 mod choice;
 mod epilogue;
+mod few;
 mod gemm;
 mod lines;
 #[cfg(target_arch = "aarch64")]

@@ -38,7 +38,7 @@ pub(super) fn strips<V: Vector>(depth: usize) -> usize {
 /// Whether it pays to copy `b` strip by strip.
 #[inline(always)]
 pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192 || g.m >= 4 && from_afar::<V>(g)
+    g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192 || g.m > 2 * V::MR && from_afar::<V>(g)
 }
 
 /// Whether `b`, with contiguous rows, is so large that it is read in the order of memory, a few strips at a time: one

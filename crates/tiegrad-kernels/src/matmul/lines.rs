@@ -117,47 +117,6 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
     }
 }
 
-/// Columns of a row of the result that are summed at a time, in memory that stays in the first-level cache.
-const CHUNK: usize = 1024;
-
-/// One row times a `b` with contiguous rows: a few rows of `b` at a time stream past the sums, so that they are read in
-/// the order of memory.
-///
-/// # Safety
-/// As [`Kernel::run`]; k <= KC, m = 1.
-#[inline(always)]
-pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
-    #[repr(align(64))]
-    struct Sums<T>([T; CHUNK]);
-    let mut sums = Sums([V::Elem::ZERO; CHUNK]);
-    for j in (0..g.n).step_by(CHUNK) {
-        let n = CHUNK.min(g.n - j);
-        if j > 0 {
-            sums.0[..n].fill(V::Elem::ZERO);
-        }
-        let sums = sums.0.as_mut_ptr();
-        let part = g.part(0, 1, j, n);
-        // SAFETY: columns and p are within the sizes; the sums have room for n, rounded up to whole vectors.
-        unsafe {
-            let mut p = 0;
-            while g.k - p >= 8 {
-                rows::<V, 8>(&part, p, sums);
-                p += 8;
-            }
-            while p < g.k {
-                rows::<V, 1>(&part, p, sums);
-                p += 1;
-            }
-            let mut j = 0;
-            while j < n {
-                store(&part, 0, j, V::load(sums.add(j)));
-                j += V::LANES;
-            }
-            part.activate(0, 1, 0, n);
-        }
-    }
-}
-
 /// Writes as many elements as there are of row `i` from column `j` on, a vector at most, from their sums; a long activation is
 /// left to [`Gemm::activate`].
 ///
@@ -268,39 +227,6 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
                 store(g, i, j, y);
             }
             g.activate(i, 1, 0, g.n);
-        }
-    }
-}
-
-/// Adds rows `p..p + R` of `b`, times their elements of `a`, to the sums, one after the other.
-///
-/// # Safety
-/// As [`row`]; the rows are within the sizes.
-#[inline(always)]
-unsafe fn rows<V: Vector, const R: usize>(g: &Gemm<V::Elem>, p: usize, sums: *mut V::Elem) {
-    // SAFETY: promised by the caller.
-    unsafe {
-        let mut x = [V::splat(V::Elem::ZERO); R];
-        let mut b = [g.b.wrapping_add(p * g.b_row); R];
-        for r in 0..R {
-            x[r] = V::splat(*g.a.add((p + r) * g.a_col));
-            b[r] = g.b.wrapping_add((p + r) * g.b_row);
-        }
-        let mut j = 0;
-        while g.n - j >= V::LANES {
-            let mut y = V::load(sums.add(j));
-            for r in 0..R {
-                y = x[r].mul_add(V::load(b[r].add(j)), y);
-            }
-            y.store(sums.add(j));
-            j += V::LANES;
-        }
-        if j < g.n {
-            let mut y = V::load(sums.add(j));
-            for r in 0..R {
-                y = x[r].mul_add(V::load_part(b[r].add(j), g.n - j), y);
-            }
-            y.store(sums.add(j));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tiles of the result that are held in registers.
 
-use super::lines::row;
+use super::blocks::from_afar;
+use super::few::rows;
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
@@ -16,10 +17,13 @@ impl<V: Vector> Kernel for Strips<'_, V> {
         let mut j = 0;
         // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
         unsafe {
-            if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8 {
-                return row::<V>(g);
+            if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8
+                || g.m == 2 && g.n >= 4 * V::LANES && g.k * g.n * size_of::<V::Elem>() >= 64 << 10
+            {
+                return rows::<V>(g);
             }
-            if g.m <= 3 {
+            // Few rows leave registers for wider tiles, which read longer pieces of each row of `b`.
+            if g.m <= V::MR / 2 || g.m <= 2 * V::MR && from_afar::<V>(g) {
                 while g.n - j >= 4 * V::LANES {
                     V::call(Strip::<V, 4, false>::new(g, j, V::LANES, none));
                     j += 4 * V::LANES;
@@ -63,12 +67,21 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
         // SAFETY: tiles cover the rows once; the rest is promised by the caller.
         unsafe {
             if const { N > NV } {
-                match m {
-                    1 => self.tile::<1, false>(0, 0, self.g),
-                    2 => self.tile::<2, false>(0, 0, self.g),
-                    _ => self.tile::<3, false>(0, 0, self.g),
+                let tiles = m.div_ceil(V::MR / 2);
+                let mut i = 0;
+                for t in 0..tiles {
+                    let rows = (m - i).div_ceil(tiles - t);
+                    match rows {
+                        1 => self.tile::<1, false>(i, t, self.g),
+                        2 => self.tile::<2, false>(i, t, self.g),
+                        4 if const { V::MR > 6 } => self.tile::<4, false>(i, t, self.g),
+                        5 if const { V::MR > 6 } => self.tile::<5, false>(i, t, self.g),
+                        6 if const { V::MR > 6 } => self.tile::<6, false>(i, t, self.g),
+                        _ => self.tile::<3, false>(i, t, self.g),
+                    }
+                    self.activate(i, rows);
+                    i += rows;
                 }
-                self.activate(0, m);
                 return;
             }
             let (mut rows, mut taller) = heights::<V>(m);
