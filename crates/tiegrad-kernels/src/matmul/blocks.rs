@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::lines::Dots;
-use super::tile::{Strip, Strips, heights};
+use super::tile::{Strip, Strips, WIDE, heights, most_rows, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
@@ -38,8 +38,18 @@ pub(super) fn strips<V: Vector>(depth: usize) -> usize {
 /// Whether it pays to copy `b` strip by strip.
 #[inline(always)]
 pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192 || g.m > 2 * V::MR && from_afar::<V>(g)
+    if wide_tiles::<V>(g) {
+        // Each block of rows of `a` reads `b` again.
+        let size = size_of::<V::Elem>();
+        let k = g.k.min(V::KC);
+        g.b_col != 1 || g.m > rows_of_block(k, size) && k.saturating_mul(g.n) > FAR / size
+    } else {
+        g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192 || g.m >= 4 && from_afar::<V>(g)
+    }
 }
+
+/// Bytes of a block of `b` that is better copied once than read anew from its rows for each block of `a`.
+const FAR: usize = 3 << 20;
 
 /// Whether `b`, with contiguous rows, is so large that it is read in the order of memory, a few strips at a time: one
 /// strip takes two lines of a row, and rows that lie pages apart are not read ahead.
@@ -167,6 +177,115 @@ pub(super) unsafe fn small<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
+/// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
+///
+/// # Safety
+/// As [`packed`].
+pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
+    let height = most_rows::<V, WIDE>();
+    let size = size_of::<V::Elem>();
+    if !wide_tiles::<V>(g) || g.m <= 4 * height || g.n < WIDE * V::LANES {
+        // SAFETY: promised by the caller.
+        return unsafe { V::call(Strips::<V>(g)) };
+    }
+    let rows =
+        g.m.div_ceil(g.m.div_ceil(rows_of_block(g.k, size)))
+            .next_multiple_of(height);
+    // Rows (or columns) that are whole pages apart fall on few sets of the cache.
+    let pitch = if g.a_col == 1 { g.a_row } else { g.a_col };
+    let copy_a = (pitch * size).is_multiple_of(4096) && g.n >= 2 * WIDE * V::LANES;
+    for i in (0..g.m).step_by(rows) {
+        let part = g.part(i, rows.min(g.m - i), 0, g.n);
+        with_room(|room| {
+            let tiles = Tiles::<V> {
+                g: &part,
+                copy_a,
+                room,
+            };
+            // SAFETY: promised by the caller.
+            unsafe { V::call(tiles) };
+        });
+    }
+}
+
+/// Bytes of a block of rows of `a`: it fits into the room as tiles, too.
+const BLOCK_OF_A: usize = 384 << 10;
+
+/// Rows of `a` of a block.
+fn rows_of_block(k: usize, size: usize) -> usize {
+    (BLOCK_OF_A / (size * k.max(1))).max(48)
+}
+
+/// A block of rows by wide tiles.
+struct Tiles<'a, V: Vector> {
+    g: &'a Gemm<V::Elem>,
+    copy_a: bool,
+    room: *mut V::Elem,
+}
+
+impl<V: Vector> Kernel for Tiles<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Tiles { g, copy_a, room } = self;
+        let height = most_rows::<V, WIDE>();
+        let size = size_of::<V::Elem>();
+        let panel = room.wrapping_add(A_BYTES / size);
+        let mut block = *g;
+        let mut a_tile = 0;
+        // SAFETY: the room holds the block of `a` and a strip of `b`; strips are within the columns; the rest is promised by the caller.
+        unsafe {
+            if copy_a && g.a_col == 1 {
+                let pitch = column_pitch(g.k, size);
+                Pack::<V> {
+                    from: g.a,
+                    k: g.m,
+                    row: g.a_row,
+                    col: 1,
+                    cols: g.k,
+                    to: room,
+                    width: pitch,
+                }
+                .run();
+                (block.a, block.a_row) = (room, pitch);
+            } else if copy_a {
+                a_tile = g.k * height;
+                let (mut rows, taller) = heights(g.m, height);
+                let (mut first, mut t) = (0, 0);
+                while first < g.m {
+                    if t == taller {
+                        rows -= 1;
+                    }
+                    Pack::<V> {
+                        from: g.a.wrapping_add(first * g.a_row),
+                        k: g.k,
+                        row: g.a_col,
+                        col: g.a_row,
+                        cols: rows,
+                        to: room.add(t * a_tile),
+                        width: height,
+                    }
+                    .run();
+                    first += rows;
+                    t += 1;
+                }
+                (block.a, block.a_row, block.a_col) = (room, 1, height);
+            }
+            let copies = Strip::<V, WIDE, false>::copies(g.m);
+            let to = if copies { panel } else { std::ptr::null_mut() };
+            let width = WIDE * V::LANES;
+            let mut j = 0;
+            while g.n - j >= width {
+                let strip = Strip::<V, WIDE, false>::new(&block, j, V::LANES, to);
+                V::call(strip.with_tiles(a_tile));
+                j += width;
+            }
+            if j < g.n {
+                V::call(Strips::<V>(&g.part(0, g.m, j, g.n - j)));
+            }
+        }
+    }
+}
+
 struct Blocks<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
     /// Whether `b` is copied several strips at a time; then the room holds all its strips.
@@ -212,13 +331,13 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                 if copy_a {
                     // Tile by tile, a row of the copy for each element of the inner dimension.
                     a_tile = g.k * V::MR;
-                    let (mut rows, taller) = heights::<V>(block.m);
+                    let (mut rows, taller) = heights(block.m, V::MR);
                     let (mut first, mut t) = (0, 0);
                     while first < block.m {
                         if t == taller {
                             rows -= 1;
                         }
-                        copy_tile::<V>(&block, first, rows, g.m - i, room.add(t * a_tile));
+                        copy_tile::<V>(&block, [first, rows], g.m - i, room.add(t * a_tile), V::MR);
                         first += rows;
                         t += 1;
                     }
@@ -311,18 +430,18 @@ unsafe fn copy_strips<V: Vector>(g: &Gemm<V::Elem>, strips: usize, to: *mut V::E
     }
 }
 
-/// Copies `rows` rows of `a` from `first` on to a row of MR elements for each element of the inner dimension. From `g.a` on,
+/// Copies `rows` rows of `a` from `first` on to a row of `pitch` elements for each element of the inner dimension. From `g.a` on,
 /// `readable` rows are valid.
 ///
 /// # Safety
-/// The rows are valid; `to` has room for k rows of MR elements and a vector.
+/// The rows are valid; `to` has room for k rows of `pitch` elements and a vector.
 #[inline(always)]
 unsafe fn copy_tile<V: Vector>(
     g: &Gemm<V::Elem>,
-    first: usize,
-    rows: usize,
+    [first, rows]: [usize; 2],
     readable: usize,
     to: *mut V::Elem,
+    pitch: usize,
 ) {
     let from = g.a.wrapping_add(first * g.a_row);
     let vectors = rows.div_ceil(V::LANES);
@@ -340,7 +459,7 @@ unsafe fn copy_tile<V: Vector>(
                 }
                 for v in (0..vectors).rev() {
                     let from = from.add(v * V::LANES * g.a_row + p);
-                    V::transpose(from, g.a_row, to.add(p * V::MR + v * V::LANES), V::MR);
+                    V::transpose(from, g.a_row, to.add(p * pitch + v * V::LANES), pitch);
                 }
                 p += V::HALF;
             }
@@ -351,8 +470,8 @@ unsafe fn copy_tile<V: Vector>(
             row: g.a_col,
             col: g.a_row,
             cols: rows,
-            to: to.add(p * V::MR),
-            width: V::MR,
+            to: to.add(p * pitch),
+            width: pitch,
         }
         .run();
     }

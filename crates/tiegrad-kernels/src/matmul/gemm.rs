@@ -1,6 +1,6 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
-use super::blocks::{self, columns_packed, from_afar, worth_packing};
+use super::blocks::{self, columns_packed, from_afar, in_place, worth_packing};
 use super::epilogue::relu;
 use super::lines::{Dots, Outer};
 use super::tile::{Strip, Strips};
@@ -92,7 +92,7 @@ unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
             return;
         }
         if g.k <= V::KC && g.b_col == 1 && !worth_packing::<V>(g) {
-            return V::call(Strips::<V>(g));
+            return in_place::<V>(g);
         }
         deep::<V>(g);
     }
@@ -144,7 +144,7 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
                 if pack {
                     blocks::packed::<V>(&part, wide);
                 } else {
-                    V::call(Strips::<V>(&part));
+                    in_place::<V>(&part);
                 }
             }
         }

@@ -1,10 +1,18 @@
 //! Tiles of the result that are held in registers.
 
-use super::blocks::from_afar;
 use super::few::rows;
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
+
+/// Vectors in a row of a wide tile, which has half the rows: it reads twice as long a piece of each row of `b`.
+pub(super) const WIDE: usize = 2 * NV;
+
+/// Whether `b` is read where it lies by wide tiles: where there are registers for them, they make it unnecessary to copy it.
+#[inline(always)]
+pub(super) fn wide_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    V::MR > 6 || g.m <= V::MR / 2
+}
 
 /// Runs the product in strips of columns, with `b` read where it is.
 pub(super) struct Strips<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
@@ -22,11 +30,10 @@ impl<V: Vector> Kernel for Strips<'_, V> {
             {
                 return rows::<V>(g);
             }
-            // Few rows leave registers for wider tiles, which read longer pieces of each row of `b`.
-            if g.m <= V::MR / 2 || g.m <= 2 * V::MR && from_afar::<V>(g) {
-                while g.n - j >= 4 * V::LANES {
-                    V::call(Strip::<V, 4, false>::new(g, j, V::LANES, none));
-                    j += 4 * V::LANES;
+            if wide_tiles::<V>(g) {
+                while g.n - j >= WIDE * V::LANES {
+                    V::call(Strip::<V, WIDE, false>::new(g, j, V::LANES, none));
+                    j += WIDE * V::LANES;
                 }
             }
             while g.n - j >= NV * V::LANES {
@@ -66,45 +73,31 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
         let m = self.g.m;
         // SAFETY: tiles cover the rows once; the rest is promised by the caller.
         unsafe {
-            if const { N > NV } {
-                let tiles = m.div_ceil(V::MR / 2);
-                let mut i = 0;
-                for t in 0..tiles {
-                    let rows = (m - i).div_ceil(tiles - t);
-                    match rows {
-                        1 => self.tile::<1, false>(i, t, self.g),
-                        2 => self.tile::<2, false>(i, t, self.g),
-                        4 if const { V::MR > 6 } => self.tile::<4, false>(i, t, self.g),
-                        5 if const { V::MR > 6 } => self.tile::<5, false>(i, t, self.g),
-                        6 if const { V::MR > 6 } => self.tile::<6, false>(i, t, self.g),
-                        _ => self.tile::<3, false>(i, t, self.g),
-                    }
-                    self.activate(i, rows);
-                    i += rows;
-                }
-                return;
-            }
-            let (mut rows, mut taller) = heights::<V>(m);
+            let (mut rows, mut taller) = heights(m, most_rows::<V, N>());
             let mut t = 0;
             let mut i = 0;
             let mut g = self.g;
             let copied;
             if const { !TAIL } && !self.to.is_null() {
                 // `copies` knows that no other heights occur.
-                match V::MR - rows {
+                match most_rows::<V, N>() - rows {
+                    0 if const { V::MR > 6 && N > NV } => self.tile::<6, true>(0, 0, g),
+                    _ if const { V::MR > 6 && N > NV } => self.tile::<5, true>(0, 0, g),
                     0 if const { V::MR > 6 } => self.tile::<12, true>(0, 0, g),
                     1 if const { V::MR > 6 } => self.tile::<11, true>(0, 0, g),
                     2 if const { V::MR > 6 } => self.tile::<10, true>(0, 0, g),
                     _ if const { V::MR > 6 } => self.tile::<9, true>(0, 0, g),
-                    0 => self.tile::<6, true>(0, 0, g),
-                    _ => self.tile::<5, true>(0, 0, g),
+                    0 if const { N <= NV } => self.tile::<6, true>(0, 0, g),
+                    _ if const { N <= NV } => self.tile::<5, true>(0, 0, g),
+                    0 => self.tile::<3, true>(0, 0, g),
+                    _ => self.tile::<2, true>(0, 0, g),
                 }
                 self.activate(0, rows);
                 i = rows;
                 t = 1;
                 let mut rest = *g;
                 rest.b = self.to.wrapping_sub(self.j);
-                rest.b_row = NV * V::LANES;
+                rest.b_row = N * V::LANES;
                 copied = rest;
                 g = &copied;
             }
@@ -117,15 +110,16 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
                     1 => self.tile::<1, false>(i, t, g),
                     2 => self.tile::<2, false>(i, t, g),
                     3 => self.tile::<3, false>(i, t, g),
-                    4 => self.tile::<4, false>(i, t, g),
-                    5 => self.tile::<5, false>(i, t, g),
-                    6 => self.tile::<6, false>(i, t, g),
-                    7 if const { V::MR > 6 } => self.tile::<7, false>(i, t, g),
-                    8 if const { V::MR > 6 } => self.tile::<8, false>(i, t, g),
-                    9 if const { V::MR > 6 } => self.tile::<9, false>(i, t, g),
-                    10 if const { V::MR > 6 } => self.tile::<10, false>(i, t, g),
-                    11 if const { V::MR > 6 } => self.tile::<11, false>(i, t, g),
-                    _ if const { V::MR > 6 } => self.tile::<12, false>(i, t, g),
+                    4 if const { V::MR > 6 || N <= NV } => self.tile::<4, false>(i, t, g),
+                    5 if const { V::MR > 6 || N <= NV } => self.tile::<5, false>(i, t, g),
+                    6 if const { V::MR > 6 || N <= NV } => self.tile::<6, false>(i, t, g),
+                    7 if const { V::MR > 6 && N <= NV } => self.tile::<7, false>(i, t, g),
+                    8 if const { V::MR > 6 && N <= NV } => self.tile::<8, false>(i, t, g),
+                    9 if const { V::MR > 6 && N <= NV } => self.tile::<9, false>(i, t, g),
+                    10 if const { V::MR > 6 && N <= NV } => self.tile::<10, false>(i, t, g),
+                    11 if const { V::MR > 6 && N <= NV } => self.tile::<11, false>(i, t, g),
+                    _ if const { V::MR > 6 && N <= NV } => self.tile::<12, false>(i, t, g),
+                    _ if const { V::MR == 6 && N > NV } => self.tile::<3, false>(i, t, g),
                     _ => self.tile::<6, false>(i, t, g),
                 }
                 self.activate(i, rows);
@@ -136,14 +130,19 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
     }
 }
 
-/// How `m` rows are cut into tiles: as few as possible, so many of the first height and then the rest of one less. A tile
+/// Most rows of a tile `n` vectors wide.
+pub(super) const fn most_rows<V: Vector, const N: usize>() -> usize {
+    if N > NV { V::MR / 2 } else { V::MR }
+}
+
+/// How `m` rows are cut into tiles of at most `most` rows: as few as possible, so many of the first height and then the rest of one less. A tile
 /// of one or two rows runs at a fraction of the speed.
 #[inline(always)]
-pub(super) fn heights<V: Vector>(m: usize) -> (usize, usize) {
-    if m <= V::MR {
+pub(super) fn heights(m: usize, most: usize) -> (usize, usize) {
+    if m <= most {
         return (m, 1);
     }
-    let tiles = m.div_ceil(V::MR);
+    let tiles = m.div_ceil(most);
     match m % tiles {
         0 => (m / tiles, tiles),
         taller => (m / tiles + 1, taller),
@@ -183,7 +182,13 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
     /// Whether the first of the tiles that `m` rows are cut into copies `b`.
     #[inline(always)]
     pub(super) fn copies(m: usize) -> bool {
-        m > V::MR && m.div_ceil(m.div_ceil(V::MR)) >= COPIES.max(V::MR - 3)
+        let most = most_rows::<V, N>();
+        let first = m.div_ceil(m.div_ceil(most));
+        if N > NV {
+            m > 4 * most && first + 1 >= most
+        } else {
+            m > most && first >= COPIES.max(most - 3)
+        }
     }
 
     /// Rows `i..i + M` of the strip, the `t`-th tile.
@@ -216,7 +221,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             let fetch = N >= NV && !TAIL && t == 0 && ahead > 0;
             let mut from_b = if fetch { ahead * g.b_row } else { 0 };
             for (last, part) in [(false, g.k - ahead), (true, ahead)] {
-                if last && ahead > 0 && N == NV && !TAIL {
+                if last && ahead > 0 && N >= NV && !TAIL {
                     for r in 0..M {
                         for v in 0..N {
                             V::prefetch(
@@ -241,7 +246,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                         }
                     }
                     if COPY {
-                        to = to.add(NV * V::LANES);
+                        to = to.add(N * V::LANES);
                     }
                     for r in 0..M {
                         let x = V::splat(*a[r / 3].wrapping_add(r % 3 * step));
