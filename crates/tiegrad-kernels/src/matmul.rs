@@ -13,6 +13,7 @@ mod choice;
 mod epilogue;
 mod few;
 mod gemm;
+mod in_place;
 mod lines;
 #[cfg(target_arch = "aarch64")]
 mod neon;

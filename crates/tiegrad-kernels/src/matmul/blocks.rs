@@ -1,8 +1,9 @@
-//! Products whose operands are copied first: where the copies lie, and in which order parts of the operands pass.
+//! Products whose operands are copied first: when that pays, where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
+use super::in_place::rows_of_block;
 use super::lines::Dots;
-use super::tile::{Strip, Strips, WIDE, heights, most_rows, wide_tiles};
+use super::tile::{Strip, Strips, heights, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
@@ -12,7 +13,7 @@ use std::mem::MaybeUninit;
 const B_BYTES: usize = 2 << 20;
 /// Bytes of a copied block of `a`, which should stay in the second-level cache: MC rows of KC elements, and what a copy by
 /// whole vectors writes beyond them.
-const A_BYTES: usize = 488 << 10;
+pub(super) const A_BYTES: usize = 488 << 10;
 
 /// Elements of a copied block of `a`: its tiles, each with room for the highest.
 const fn a_elements<V: Vector>() -> usize {
@@ -95,7 +96,7 @@ unsafe fn in_room<V: Vector>(g: &Gemm<V::Elem>, wide: bool, copy: *const V::Elem
 }
 
 /// Calls `f` with this thread's room, of A_BYTES + B_BYTES.
-fn with_room<T>(f: impl Fn(*mut T)) {
+pub(super) fn with_room<T>(f: impl Fn(*mut T)) {
     let run = |room: &mut AlignedBuf<f64>| {
         room.resize_zeroed((A_BYTES + B_BYTES) / 8);
         f(room.as_mut_ptr().cast());
@@ -172,115 +173,6 @@ pub(super) unsafe fn small<V: Vector>(g: &Gemm<V::Elem>) {
                 V::call(Strip::<V, 1, true>::new(&part, 0, part.n, none));
             } else {
                 V::call(Strips::<V>(&part));
-            }
-        }
-    }
-}
-
-/// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
-///
-/// # Safety
-/// As [`packed`].
-pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
-    let height = most_rows::<V, WIDE>();
-    let size = size_of::<V::Elem>();
-    if !wide_tiles::<V>(g) || g.m <= 4 * height || g.n < WIDE * V::LANES {
-        // SAFETY: promised by the caller.
-        return unsafe { V::call(Strips::<V>(g)) };
-    }
-    let rows =
-        g.m.div_ceil(g.m.div_ceil(rows_of_block(g.k, size)))
-            .next_multiple_of(height);
-    // Rows (or columns) that are whole pages apart fall on few sets of the cache.
-    let pitch = if g.a_col == 1 { g.a_row } else { g.a_col };
-    let copy_a = (pitch * size).is_multiple_of(4096) && g.n >= 2 * WIDE * V::LANES;
-    for i in (0..g.m).step_by(rows) {
-        let part = g.part(i, rows.min(g.m - i), 0, g.n);
-        with_room(|room| {
-            let tiles = Tiles::<V> {
-                g: &part,
-                copy_a,
-                room,
-            };
-            // SAFETY: promised by the caller.
-            unsafe { V::call(tiles) };
-        });
-    }
-}
-
-/// Bytes of a block of rows of `a`: it fits into the room as tiles, too.
-const BLOCK_OF_A: usize = 384 << 10;
-
-/// Rows of `a` of a block.
-fn rows_of_block(k: usize, size: usize) -> usize {
-    (BLOCK_OF_A / (size * k.max(1))).max(48)
-}
-
-/// A block of rows by wide tiles.
-struct Tiles<'a, V: Vector> {
-    g: &'a Gemm<V::Elem>,
-    copy_a: bool,
-    room: *mut V::Elem,
-}
-
-impl<V: Vector> Kernel for Tiles<'_, V> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let Tiles { g, copy_a, room } = self;
-        let height = most_rows::<V, WIDE>();
-        let size = size_of::<V::Elem>();
-        let panel = room.wrapping_add(A_BYTES / size);
-        let mut block = *g;
-        let mut a_tile = 0;
-        // SAFETY: the room holds the block of `a` and a strip of `b`; strips are within the columns; the rest is promised by the caller.
-        unsafe {
-            if copy_a && g.a_col == 1 {
-                let pitch = column_pitch(g.k, size);
-                Pack::<V> {
-                    from: g.a,
-                    k: g.m,
-                    row: g.a_row,
-                    col: 1,
-                    cols: g.k,
-                    to: room,
-                    width: pitch,
-                }
-                .run();
-                (block.a, block.a_row) = (room, pitch);
-            } else if copy_a {
-                a_tile = g.k * height;
-                let (mut rows, taller) = heights(g.m, height);
-                let (mut first, mut t) = (0, 0);
-                while first < g.m {
-                    if t == taller {
-                        rows -= 1;
-                    }
-                    Pack::<V> {
-                        from: g.a.wrapping_add(first * g.a_row),
-                        k: g.k,
-                        row: g.a_col,
-                        col: g.a_row,
-                        cols: rows,
-                        to: room.add(t * a_tile),
-                        width: height,
-                    }
-                    .run();
-                    first += rows;
-                    t += 1;
-                }
-                (block.a, block.a_row, block.a_col) = (room, 1, height);
-            }
-            let copies = Strip::<V, WIDE, false>::copies(g.m);
-            let to = if copies { panel } else { std::ptr::null_mut() };
-            let width = WIDE * V::LANES;
-            let mut j = 0;
-            while g.n - j >= width {
-                let strip = Strip::<V, WIDE, false>::new(&block, j, V::LANES, to);
-                V::call(strip.with_tiles(a_tile));
-                j += width;
-            }
-            if j < g.n {
-                V::call(Strips::<V>(&g.part(0, g.m, j, g.n - j)));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
-use super::blocks::{self, columns_packed, from_afar, in_place, worth_packing};
+use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::epilogue::relu;
+use super::in_place::in_place;
 use super::lines::{Dots, Outer};
 use super::tile::{Strip, Strips};
 use super::tiny::Tiny;

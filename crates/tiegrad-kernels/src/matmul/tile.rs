@@ -25,6 +25,7 @@ impl<V: Vector> Kernel for Strips<'_, V> {
         let mut j = 0;
         // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
         unsafe {
+            // Two rows gain where `b` is not in the first-level cache.
             if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8
                 || g.m == 2 && g.n >= 4 * V::LANES && g.k * g.n * size_of::<V::Elem>() >= 64 << 10
             {
