@@ -3,7 +3,7 @@
 use super::Gemm;
 use super::in_place::rows_of_block;
 use super::lines::Dots;
-use super::tile::{Strip, Strips, heights, wide_tiles};
+use super::tile::{Strip, Strips, WIDE, heights, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
@@ -197,7 +197,6 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
             room,
             copy,
         } = self;
-        let width = NV * V::LANES;
         let size = size_of::<V::Elem>();
         let panels = room.wrapping_add(A_BYTES / size);
         let blocks = g.m.div_ceil(V::MC);
@@ -213,7 +212,14 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
         };
         // An odd number of rows, so that strips fall on all sets of the cache.
         let pad = g.k | 1;
-        let copy_a = far && g.m >= V::MR && g.n > width;
+        // Tiles of few rows need no copy of `a`.
+        let wide_strips = wide_tiles::<V>(g)
+            && copy.is_null()
+            && !wide
+            && g.n >= 2 * WIDE * V::LANES
+            && (g.a_col == 1 || !(g.a_col * size).is_multiple_of(4096));
+        let width = if wide_strips { WIDE } else { NV } * V::LANES;
+        let copy_a = !wide_strips && far && g.m >= V::MR && g.n > width;
         for i in (0..g.m).step_by(rows) {
             let mut block = g.part(i, rows.min(g.m - i), 0, g.n);
             // SAFETY: the room holds MC rows of KC elements and some, or the other way round. The panels hold all strips,
@@ -245,6 +251,36 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                         panels.add(j * pad)
                     };
                     let mut part = block.part(0, block.m, j, n);
+                    if wide_strips {
+                        let row = n.next_multiple_of(NV * V::LANES);
+                        if i == 0 {
+                            Pack::<V> {
+                                from: part.b,
+                                k: g.k,
+                                row: g.b_row,
+                                col: g.b_col,
+                                cols: n,
+                                to: panel,
+                                width: row,
+                            }
+                            .run();
+                        }
+                        (part.b, part.b_row, part.b_col) = (panel, row, 1);
+                        if n == width {
+                            V::call(
+                                Strip::<V, WIDE, false>::new(
+                                    &part,
+                                    0,
+                                    V::LANES,
+                                    std::ptr::null_mut(),
+                                )
+                                .with_next(pad * width),
+                            );
+                        } else {
+                            V::call(Strips::<V>(&part));
+                        }
+                        continue;
+                    }
                     let mut to = std::ptr::null_mut();
                     if wide && i == 0 && (j / width).is_multiple_of(TOGETHER) {
                         copy_strips::<V>(&part, TOGETHER.min((g.n - j) / width), panel, pad);
