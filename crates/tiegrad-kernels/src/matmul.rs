@@ -13,7 +13,6 @@ mod choice;
 mod epilogue;
 mod few;
 mod gemm;
-mod in_place;
 mod lines;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -22,6 +21,7 @@ mod portable;
 mod tile;
 mod tiny;
 mod vector;
+mod wide;
 
 use crate::scalar::Scalar;
 use crate::simd;

@@ -1,10 +1,10 @@
 //! Products whose operands are copied first: when that pays, where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
-use super::in_place::rows_of_block;
 use super::lines::Dots;
 use super::tile::{Strip, Strips, WIDE, heights, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
+use super::wide::{CopiedStrips, columns_apart, rows_of_block};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -67,7 +67,19 @@ pub(super) fn from_afar<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>, wide: bool) {
     const { assert!(a_elements::<V>() * size_of::<V::Elem>() <= A_BYTES) };
     // SAFETY: promised by the caller.
-    unsafe { in_room::<V>(g, wide, std::ptr::null()) };
+    unsafe {
+        if wide_tiles::<V>(g) && g.n >= 2 * WIDE * V::LANES && !columns_apart(g) {
+            with_room(|room| {
+                V::call(CopiedStrips::<V> {
+                    g,
+                    afar: wide,
+                    room,
+                })
+            });
+        } else {
+            in_room::<V>(g, wide, std::ptr::null());
+        }
+    }
 }
 
 /// As [`packed`], with a `b` that was copied before: to strips one after the other, each of k rows of whole vectors.
@@ -212,14 +224,8 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
         };
         // An odd number of rows, so that strips fall on all sets of the cache.
         let pad = g.k | 1;
-        // Tiles of few rows need no copy of `a`.
-        let wide_strips = wide_tiles::<V>(g)
-            && copy.is_null()
-            && !wide
-            && g.n >= 2 * WIDE * V::LANES
-            && (g.a_col == 1 || !(g.a_col * size).is_multiple_of(4096));
-        let width = if wide_strips { WIDE } else { NV } * V::LANES;
-        let copy_a = !wide_strips && far && g.m >= V::MR && g.n > width;
+        let width = NV * V::LANES;
+        let copy_a = far && g.m >= V::MR && g.n > width;
         for i in (0..g.m).step_by(rows) {
             let mut block = g.part(i, rows.min(g.m - i), 0, g.n);
             // SAFETY: the room holds MC rows of KC elements and some, or the other way round. The panels hold all strips,
@@ -251,39 +257,9 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                         panels.add(j * pad)
                     };
                     let mut part = block.part(0, block.m, j, n);
-                    if wide_strips {
-                        let row = n.next_multiple_of(NV * V::LANES);
-                        if i == 0 {
-                            Pack::<V> {
-                                from: part.b,
-                                k: g.k,
-                                row: g.b_row,
-                                col: g.b_col,
-                                cols: n,
-                                to: panel,
-                                width: row,
-                            }
-                            .run();
-                        }
-                        (part.b, part.b_row, part.b_col) = (panel, row, 1);
-                        if n == width {
-                            V::call(
-                                Strip::<V, WIDE, false>::new(
-                                    &part,
-                                    0,
-                                    V::LANES,
-                                    std::ptr::null_mut(),
-                                )
-                                .with_next(pad * width),
-                            );
-                        } else {
-                            V::call(Strips::<V>(&part));
-                        }
-                        continue;
-                    }
                     let mut to = std::ptr::null_mut();
                     if wide && i == 0 && (j / width).is_multiple_of(TOGETHER) {
-                        copy_strips::<V>(&part, TOGETHER.min((g.n - j) / width), panel, pad);
+                        copy_strips::<V, NV>(&part, TOGETHER.min((g.n - j) / width), panel, pad);
                     }
                     if wide && n == width {
                         (part.b, part.b_row, part.b_col) = (panel, width, 1);
@@ -330,17 +306,22 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
     }
 }
 
-/// Strips of `b` that are copied together.
-const TOGETHER: usize = 8;
+/// Strips of `b`, [`NV`] vectors wide, that are copied together.
+pub(super) const TOGETHER: usize = 8;
 
-/// Copies whole strips of `b`, whose rows are contiguous, row by row across all of them; in the copy strips are `pad` rows
+/// Copies whole strips of `b`, N vectors wide, whose rows are contiguous, row by row across all of them; in the copy strips are `pad` rows
 /// apart.
 ///
 /// # Safety
 /// From `g.b` on, the strips are valid; `to` has room for them.
 #[inline(always)]
-unsafe fn copy_strips<V: Vector>(g: &Gemm<V::Elem>, strips: usize, to: *mut V::Elem, pad: usize) {
-    let width = NV * V::LANES;
+pub(super) unsafe fn copy_strips<V: Vector, const N: usize>(
+    g: &Gemm<V::Elem>,
+    strips: usize,
+    to: *mut V::Elem,
+    pad: usize,
+) {
+    let width = N * V::LANES;
     for p in 0..g.k {
         let from = g.b.wrapping_add(p * g.b_row);
         let ahead = from.wrapping_add(4 * g.b_row);
@@ -348,7 +329,7 @@ unsafe fn copy_strips<V: Vector>(g: &Gemm<V::Elem>, strips: usize, to: *mut V::E
             // SAFETY: p < k; the rest is promised by the caller.
             unsafe {
                 let to = to.add((s * pad + p) * width);
-                for v in 0..NV {
+                for v in 0..N {
                     let at = s * width + v * V::LANES;
                     V::prefetch(ahead.wrapping_add(at));
                     V::load(from.add(at)).store(to.add(v * V::LANES));

@@ -2,11 +2,11 @@
 
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::epilogue::relu;
-use super::in_place::in_place;
 use super::lines::{Dots, Outer};
 use super::tile::{Strip, Strips};
 use super::tiny::Tiny;
 use super::vector::{NV, Vector};
+use super::wide::in_place;
 use super::{Activation, Gemm};
 use crate::scalar::{Arithmetic, Scalar};
 

@@ -1,0 +1,192 @@
+//! Products by tiles four vectors wide, where there are registers for them: with the right operand where it lies, or copied strip by strip.
+//!
+//! A tile of half as many rows and twice as many columns reads pieces of rows of `b` that are long enough for the memory, so that copying `b` first gains nothing
+//! unless it is read many times from far away. It takes as many registers.
+
+use super::Gemm;
+use super::blocks::{A_BYTES, Pack, TOGETHER, copy_strips, with_room};
+use super::tile::{Strip, Strips, WIDE, heights, most_rows, wide_tiles};
+use super::vector::{Kernel, NV, Vector};
+
+/// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
+///
+/// # Safety
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set.
+pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
+    let height = most_rows::<V, WIDE>();
+    let size = size_of::<V::Elem>();
+    // A block is rounded up to whole tiles.
+    const {
+        assert!(BLOCK_OF_A + most_rows::<V, WIDE>() * V::KC * size_of::<V::Elem>() <= A_BYTES);
+        assert!(48 * V::KC * size_of::<V::Elem>() <= BLOCK_OF_A);
+    }
+    if !wide_tiles::<V>(g) || g.m <= 4 * height || g.n < WIDE * V::LANES {
+        // SAFETY: promised by the caller.
+        return unsafe { V::call(Strips::<V>(g)) };
+    }
+    let rows =
+        g.m.div_ceil(g.m.div_ceil(rows_of_block(g.k, size)))
+            .next_multiple_of(height);
+    for i in (0..g.m).step_by(rows) {
+        let part = g.part(i, rows.min(g.m - i), 0, g.n);
+        with_room(|room| {
+            let tiles = InPlace::<V> { g: &part, room };
+            // SAFETY: promised by the caller.
+            unsafe { V::call(tiles) };
+        });
+    }
+}
+
+/// Bytes of a block of rows of `a`.
+const BLOCK_OF_A: usize = 384 << 10;
+/// Bytes of a `b` of which no strip is copied.
+const NEAR: usize = 128 << 10;
+
+/// Rows of `a` of a block.
+pub(super) fn rows_of_block(k: usize, size: usize) -> usize {
+    (BLOCK_OF_A / (size * k.max(1))).max(48)
+}
+
+/// One block of rows, with `b` where it lies.
+struct InPlace<'a, V: Vector> {
+    g: &'a Gemm<V::Elem>,
+    room: *mut V::Elem,
+}
+
+impl<V: Vector> Kernel for InPlace<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let InPlace { g, room } = self;
+        let size = size_of::<V::Elem>();
+        // A strip that is not in the cache already is read from its rows by the first tile alone.
+        let copies = Strip::<V, WIDE, false>::copies(g.m) && g.k * g.n * size > NEAR;
+        let to = if copies {
+            room.wrapping_add(A_BYTES / size)
+        } else {
+            std::ptr::null_mut()
+        };
+        // SAFETY: the room holds the block of `a` and a strip of `b`; strips are within the columns; the rest is promised by the caller.
+        unsafe {
+            let (block, a_tile) = rows_of_a::<V>(g, room);
+            let width = WIDE * V::LANES;
+            let mut j = 0;
+            while g.n - j >= width {
+                let strip = Strip::<V, WIDE, false>::new(&block, j, V::LANES, to);
+                V::call(strip.with_tiles(a_tile));
+                j += width;
+            }
+            if j < g.n {
+                V::call(Strips::<V>(&g.part(0, g.m, j, g.n - j)));
+            }
+        }
+    }
+}
+
+/// All blocks of rows, with strips of `b` copied, and `a` where it lies.
+pub(super) struct CopiedStrips<'a, V: Vector> {
+    pub(super) g: &'a Gemm<V::Elem>,
+    /// Whether rows of `b` are contiguous and several strips are copied at a time; then the room holds all strips.
+    pub(super) afar: bool,
+    /// A_BYTES for `a`, then B_BYTES for `b`.
+    pub(super) room: *mut V::Elem,
+}
+
+impl<V: Vector> Kernel for CopiedStrips<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let CopiedStrips { g, afar, room } = self;
+        let width = WIDE * V::LANES;
+        let panels = room.wrapping_add(A_BYTES / size_of::<V::Elem>());
+        let blocks = g.m.div_ceil(V::MC);
+        let rows = g.m.div_ceil(blocks);
+        // An odd number of rows, so that strips fall on all sets of the cache.
+        let pad = g.k | 1;
+        for i in (0..g.m).step_by(rows) {
+            let rows = g.part(i, rows.min(g.m - i), 0, g.n);
+            // SAFETY: the panels hold all strips, or there is one block of rows and they hold one strip; the last one, if it is
+            // not whole, has rows of whole vectors.
+            unsafe {
+                for j in (0..g.n).step_by(width) {
+                    let n = width.min(g.n - j);
+                    let row = n.next_multiple_of(NV * V::LANES);
+                    let panel = if blocks == 1 && !afar {
+                        panels
+                    } else {
+                        panels.add(j * pad)
+                    };
+                    if i == 0 && afar && n == width {
+                        let together = TOGETHER * NV / WIDE;
+                        if (j / width).is_multiple_of(together) {
+                            let strips = together.min((g.n - j) / width);
+                            copy_strips::<V, WIDE>(&g.part(0, 0, j, n), strips, panel, pad);
+                        }
+                    } else if i == 0 {
+                        Pack::<V> {
+                            from: g.b.wrapping_add(j * g.b_col),
+                            k: g.k,
+                            row: g.b_row,
+                            col: g.b_col,
+                            cols: n,
+                            to: panel,
+                            width: row,
+                        }
+                        .run();
+                    }
+                    let mut part = rows.part(0, rows.m, j, n);
+                    (part.b, part.b_row, part.b_col) = (panel, row, 1);
+                    if n == width {
+                        let none = std::ptr::null_mut();
+                        let strip = Strip::<V, WIDE, false>::new(&part, 0, V::LANES, none);
+                        V::call(strip.with_next(pad * width));
+                    } else {
+                        V::call(Strips::<V>(&part));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether columns of `a` are whole pages apart, so that they fall on few sets of the cache.
+pub(super) fn columns_apart<T>(g: &Gemm<T>) -> bool {
+    g.a_col != 1 && (g.a_col * size_of::<T>()).is_multiple_of(4096)
+}
+
+/// The product with its `a` as wide tiles read it, and how far apart its tiles are: where it lies, with 0; but columns that are whole pages apart
+/// are copied to the room tile by tile. Rows do no harm: a tile has few.
+///
+/// # Safety
+/// The rows are valid, and the room holds them.
+#[inline(always)]
+unsafe fn rows_of_a<V: Vector>(g: &Gemm<V::Elem>, room: *mut V::Elem) -> (Gemm<V::Elem>, usize) {
+    if !columns_apart(g) || g.n < 4 * WIDE * V::LANES {
+        return (*g, 0);
+    }
+    let height = most_rows::<V, WIDE>();
+    let a_tile = g.k * height;
+    let (mut rows, taller) = heights(g.m, height);
+    let (mut first, mut t) = (0, 0);
+    while first < g.m {
+        if t == taller {
+            rows -= 1;
+        }
+        // SAFETY: promised by the caller.
+        unsafe {
+            Pack::<V> {
+                from: g.a.wrapping_add(first * g.a_row),
+                k: g.k,
+                row: g.a_col,
+                col: g.a_row,
+                cols: rows,
+                to: room.add(t * a_tile),
+                width: height,
+            }
+            .run();
+        }
+        first += rows;
+        t += 1;
+    }
+    let mut copied = *g;
+    (copied.a, copied.a_row, copied.a_col) = (room, 1, height);
+    (copied, a_tile)
+}
