@@ -186,15 +186,16 @@ impl Worst {
     }
 }
 
-/// Whether `y` is of another kind than the exact value: NaN, or infinite, or of the other sign where one of the two is infinite. Of exact
-/// values within two `units` of the largest number, rounding decides whether they are infinite.
+/// Whether `y` is of another kind than the exact value: NaN, infinite, or zero or infinite of the other sign. Of exact values within two
+/// `units` of the largest number, rounding decides whether they are infinite.
 fn is_wrong(y: f64, exact: f64, largest: f64, unit: f64) -> bool {
     if y.is_nan() || exact.is_nan() {
         return y.is_nan() != exact.is_nan();
     }
     let (above, infinite) = (exact.abs() > largest, y.is_infinite());
     let close = (exact.abs() - largest).abs() <= 2.0 * unit;
-    (above || infinite) && (y.signum() != exact.signum() || above != infinite && !close)
+    let signs_differ = y.signum() != exact.signum();
+    (above || infinite || y == 0.0) && (signs_differ || above != infinite && !close)
 }
 
 /// One of `threads` shares of all `f32`, or of every `step`th.
@@ -266,8 +267,8 @@ fn doubles(f: &Function, share: u64, count: usize) -> Worst {
         for (&x, &y) in x.iter().zip(&y) {
             let exact = (f.exact_pair)(x);
             let e = exact.to_f64();
-            if !e.is_finite() || !y.is_finite() {
-                // The pair's arithmetic is not made for what overflows: libm decides, with fewer digits.
+            if !e.is_finite() || !y.is_finite() || y == 0.0 {
+                // The pair's arithmetic is not made for what overflows or for signs of zero: libm decides, with fewer digits.
                 let e = (f.exact)(x);
                 let far = (y - e).abs() > 1e-10 * e.abs() + 1e-280;
                 if is_wrong(y, e, f64::MAX, 2.0_f64.powi(971))

@@ -149,6 +149,26 @@ fn f32_gelu() {
     both!(max_ulps f32: 220.0, |x| GeluTanh.call(x), |x| GeluTanh.call(x));
 }
 
+/// Odd functions, and those with f(x) ≈ x, have -0 at -0, as in libm and PyTorch.
+#[test]
+fn zeros_keep_their_sign() {
+    macro_rules! check {
+        ($($T:ident: $($name:ident)*;)*) => {$($(
+            for x in [0.0, -0.0] {
+                let x: $T = x;
+                let y = Arithmetic::$name(x);
+                assert!(y.to_bits() == x.to_bits(), "{}({x:?}) = {y:?}", stringify!($name));
+                let y: $T = Arithmetic::$name(Fused::from(x)).into();
+                assert!(y.to_bits() == x.to_bits(), "{}({x:?}) = {y:?}, fused", stringify!($name));
+            }
+        )*)*};
+    }
+    check! {
+        f32: exp_m1 ln_1p tanh erf sin sin_moderate sqrt;
+        f64: exp_m1 ln_1p tanh erf sin sin_moderate sqrt;
+    }
+}
+
 /// The distance in ulp from libm's result, which is itself within half an ulp and a little (1 for `tanh` and `expm1`), over a sweep
 /// of the range and the neighbourhoods of special places.
 #[track_caller]
