@@ -2,6 +2,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use tiegrad_autodiff::Problem;
 use tiegrad_nn::prelude::*;
 
 fn rng() -> SmallRng {
@@ -314,6 +315,24 @@ fn rms_norm_computes_the_formula() {
     let scale = 1e-20 / f64::EPSILON.sqrt();
     close(tiny, [scale, -scale, 0.0].to_vec());
     assert!(plain.forward(g.full([3, 3], 1.0)).value().is_err());
+
+    // A row has a dimension at least: without one, every number would be a row.
+    let zero_dim = RMSNorm::with(&mut params, [], None, true).unwrap();
+    let g = tape.eval(&params);
+    let (one, x) = (Some(g.scalar(1.0)), g.input(&[3.0, 4.0]));
+    for y in [
+        x.rms_norm(one, Some(0.0)),
+        x.layer_norm(one, None, 0.0),
+        x.layer_norm(None, one, 0.0),
+        g.scalar(2.0).layer_norm(None, None, 0.0),
+        zero_dim.forward(x),
+    ] {
+        let problem = y.value().unwrap_err().problem();
+        assert!(
+            matches!(problem, Problem::Rank { found: 0, .. }),
+            "{problem}"
+        );
+    }
 
     // In f32 it is the epsilon of f32.
     let mut params = Params::<f32>::new();
