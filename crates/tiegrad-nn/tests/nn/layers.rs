@@ -2,7 +2,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tiegrad_autodiff::Problem;
+use tiegrad_autodiff::{Problem, ops::FusedActivation};
 use tiegrad_nn::prelude::*;
 
 fn rng() -> SmallRng {
@@ -490,6 +490,41 @@ fn a_dense_layer_is_a_linear_layer_and_its_activation() {
         re: x,
         eps: 0.7 - x * x,
     });
+}
+
+/// PyTorch's `threshold_backward`: zero where the result is at most 0, whatever the gradient, which passes elsewhere, at NaN too. Its
+/// `clamp` is zero outside, and at NaN.
+#[test]
+fn relu_and_clamp_select_what_passes_back() {
+    fn grad<T: Scalar>(f: impl Fn(Var<'_, T>) -> Var<'_, T>) -> Vec<f64> {
+        let (nan, inf) = (T::from_f64(f64::NAN), T::INFINITY);
+        let [one, two] = [1.0, 2.0].map(T::from_f64);
+        // Several of each, for vectors and what is left over.
+        let x = [-one, nan, T::ZERO, two, -inf, -one].repeat(7);
+        let dy = [inf, two, nan, two, nan, nan].repeat(7);
+        let mut params = Params::<T>::new();
+        let mut tape = Tape::new();
+        let g = tape.record(&mut params);
+        let x = g.leaf((&x[..], [42, 1]));
+        let dy = g.input((&dy[..], [42, 1]));
+        (f(x) * dy).sum().backward().unwrap();
+        let dx = x.grad().unwrap().unwrap();
+        dx.iter().map(|dx| dx.to_f64()).collect()
+    }
+    fn check<T: Scalar>() {
+        let expected = [0.0, 2.0, 0.0, 2.0, 0.0, 0.0].repeat(7);
+        assert_eq!(grad::<T>(|x| x.relu()), expected);
+        let fused = grad::<T>(|x| {
+            let identity = x.graph().input((&[T::ONE][..], [1, 1]));
+            x.linear_activation(identity, None, FusedActivation::Relu)
+        });
+        assert_eq!(fused, expected);
+        let expected = [0.0, 0.0, 0.0, 2.0, 0.0, 0.0].repeat(7);
+        assert_eq!(grad::<T>(|x| x.clamp(0.5, 1e9)), expected);
+    }
+    check::<f32>();
+    check::<f64>();
+    check::<Dual<f64>>();
 }
 
 /// An activation as a layer of its own.
