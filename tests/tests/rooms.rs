@@ -30,9 +30,8 @@ const OUTSIDE: &[&str] = &[
     "quote",
     "rand",
     "regex-lite",
-    "safetensors",
     "syn",
-    // Compiled by safetensors anyway.
+    // A checkpoint's header is JSON.
     "serde",
     "serde_json",
 ];
