@@ -1,5 +1,9 @@
 # Thin aliases: every recipe is one command that can be typed without just.
 
+# This list.
+default:
+    @just --list
+
 # What CI runs.
 ci:
     .ci/run

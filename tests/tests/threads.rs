@@ -98,8 +98,8 @@ fn mlp() -> Trace {
     let shared = Linear::new(&mut params, 509, 509, &mut rng);
     let net = (
         (
-            Linear::new(&mut params, 787, 509, &mut rng),
-            Tanh,
+            Linear::new(&mut params, 787, 509, &mut rng).activated(Activation::Tanh),
+            RMSNorm::new(&mut params, 509),
             shared.clone(),
         ),
         (ReLU, shared, LayerNorm::new(&mut params, 509), Sigmoid),

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use tiegrad_kernels::elementwise::{Gelu, map, map_with};
+use tiegrad_kernels::elementwise::{Unary, map_with};
 use tiegrad_kernels::matmul::{Activation, Epilogue, Mat, MatMut, MatmulShape, matmul};
 use tiegrad_kernels::{Arithmetic, Scalar, Write, reduce};
 
@@ -29,7 +29,12 @@ pub(crate) fn compare<T: Float + Scalar>(o: &Options) {
     for shape in SHAPES {
         let [m, k, n] = shape;
         print!("{:18}", format!("({m},{k},{n})"));
-        for activation in [Activation::Relu, Activation::Tanh, Activation::Gelu] {
+        for activation in [
+            Activation::Relu,
+            Activation::Sigmoid,
+            Activation::Tanh,
+            Activation::Gelu,
+        ] {
             let [apart, fused] = forward::<T>(o, shape, activation);
             print!(
                 "  {activation:?} {:8.2} {:8.2} {:4.2}",
@@ -48,6 +53,21 @@ fn numbers<T: Float>(len: usize) -> Vec<T> {
         .map(|i| T::of((i * 7919 % 2003) as f64 / 1001.5 - 1.0))
         .collect()
 }
+
+/// Activations as the loops of ops have them: inlined, and with fused multiply-add, which a closure has not.
+macro_rules! apart {
+    ($($name:ident),*) => {$(
+        #[derive(Clone, Copy)]
+        struct $name;
+        impl<T: Arithmetic> Unary<T> for $name {
+            #[inline(always)]
+            fn call(self, x: T) -> T {
+                Activation::$name.call(x)
+            }
+        }
+    )*};
+}
+apart!(Relu, Sigmoid, Tanh, Gelu);
 
 /// Interleaved rounds of two functions: the median times.
 fn both(o: &Options, mut f: impl FnMut(), mut g: impl FnMut()) -> [f64; 2] {
@@ -81,8 +101,9 @@ fn forward<T: Float + Scalar>(
             product(bias, &mut z);
             let w = Write::Overwrite;
             match activation {
-                Activation::Relu => map(w, &mut y, &z, |x| if x < T::ZERO { T::ZERO } else { x }),
-                Activation::Tanh => map(w, &mut y, &z, Arithmetic::tanh),
+                Activation::Relu => map_with(w, &mut y, &z, Relu),
+                Activation::Sigmoid => map_with(w, &mut y, &z, Sigmoid),
+                Activation::Tanh => map_with(w, &mut y, &z, Tanh),
                 _ => map_with(w, &mut y, &z, Gelu),
             }
         },

@@ -209,11 +209,16 @@ fn median(samples: &mut [f64]) -> f64 {
 
 fn compare<T: Float>(o: &Options, peak: f64) {
     let mut peers = T::peers();
+    let known: Vec<_> = peers[1..].iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = o.peers.iter().find(|p| !known.contains(&&p[..])) {
+        eprintln!("{unknown} is not one of {}", known.join(", "));
+        std::process::exit(2);
+    }
     peers.retain(|(name, _)| {
         *name == "tiegrad" || o.peers.is_empty() || o.peers.iter().any(|p| p == name)
     });
     println!(
-        "\n{}: peak of one core {peak:.1} GFLOP/s; GFLOP/s, median (best); calls under 100 flops in ns",
+        "\n{}: peak of one core {peak:.1} GFLOP/s; GFLOP/s, median (best); calls under 200 flops in ns",
         T::NAME
     );
     print!("{:22}", "(m,k,n)");

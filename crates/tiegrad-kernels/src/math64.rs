@@ -1,7 +1,7 @@
 //! Branch-free `f64` functions, written so that LLVM vectorizes them inside loops; the counterpart of `math32`.
 //!
 //! No conversions between `i64` and `f64` and no arithmetic shifts of `i64`, which AVX2 lacks: integers go through the low bits
-//! of large numbers. Errors stated are the largest seen by `examples/ulp.rs`, rounded up.
+//! of large numbers. Errors stated are the largest seen by `examples/ulp/main.rs`, rounded up.
 
 // Coefficients stand as their authors or their fits give them.
 #![allow(clippy::excessive_precision)]
@@ -159,7 +159,8 @@ pub(crate) fn exp_m1<M: MulAdd>(x: f64) -> f64 {
         2.097_009_717_769_477_126_4e-9,
         1.613_053_559_731_884_473_1e-10,
     ];
-    let near = fma::<M>(polynomial::<M, _>(x, &NEAR), x * x, x);
+    // The sign is x's; of -0 the sum makes 0.
+    let near = fma::<M>(polynomial::<M, _>(x, &NEAR), x * x, x).copysign(x);
     let far = exp::<M>(x) - 1.0;
     if x.abs() < 0.5 { near } else { far }
 }
@@ -340,9 +341,10 @@ fn quadrant<M: MulAdd>(x: f64) -> (f64, f64, u64) {
     let lost = (t - r) - w;
     let w = n * 2.022_266_248_711_166_455_8e-21;
     let s = r - w;
-    let lost = fma::<M>(-n, 8.478_427_660_368_899_569_97e-32, ((r - s) - w) + lost);
-    let y = s + lost;
-    (y, (s - y) + lost, bits)
+    // Subtracted, so that -0 stays -0.
+    let over = fma::<M>(n, 8.478_427_660_368_899_569_97e-32, (w - (r - s)) - lost);
+    let y = s - over;
+    (y, (s - y) - over, bits)
 }
 
 /// sin(r + rest + n π/2) for |r| up to π/4; fdlibm's `k_sin.c` and `k_cos.c`.

@@ -65,7 +65,8 @@ impl Display for DType {
 ///
 /// `exp`, `ln`, `ln_1p`, `exp_m1`, `tanh`, `sigmoid`, `softplus`, `erf`, `normal`, `sin_moderate` and `cos_moderate` of `f32` and
 /// `f64` are branch-free and are vectorized in loops. The errors stated, in ulp, are the largest found over all 2³² `f32` and over
-/// millions of `f64` (`examples/ulp.rs`, docs/performance.md), fused or not. Comparisons of dual numbers look at the real part alone.
+/// millions of `f64` (`examples/ulp/main.rs`, docs/performance.md), fused or not. Odd functions, `exp_m1` and `ln_1p` keep the
+/// sign of zero. Comparisons of dual numbers look at the real part alone.
 ///
 /// ```
 /// use tiegrad_kernels::Arithmetic;

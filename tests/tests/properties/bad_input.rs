@@ -364,7 +364,7 @@ fn no_op_panics_whatever_it_is_given() {
         let (a, b, c) = (var(), var(), var());
         let axis = rng.random_range(-6..6_i64) as isize;
         let (i, j) = (rng.random_range(0..5), rng.random_range(0..5));
-        let y = match rng.random_range(0..47) {
+        let y = match rng.random_range(0..48) {
             0 => a + b,
             1 => a - b,
             2 => a * b,
@@ -411,6 +411,7 @@ fn no_op_panics_whatever_it_is_given() {
             43 => a.t().layer_norm(Some(b), None, 0.0).t().sum_dim(&[], false),
             44 => a.rms_norm(Some(b), None),
             45 => a.rms_norm(None, Some(0.0)),
+            46 => a.linear_activation(b, Some(c), ops::FusedActivation::Tanh),
             _ => a.maximum(b).gelu(),
         };
         match y.sum().backward() {

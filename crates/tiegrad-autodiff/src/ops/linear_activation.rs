@@ -139,8 +139,8 @@ impl Op for LinearActivation {
 /// The gradient before the activation `f`, from its result.
 fn through<T: Scalar, F: Unary>(dz: &mut [T], y: &[T], dy: &[T], f: F) {
     elementwise::zip(Write::Overwrite, dz, y, dy, move |y, dy| {
-        // ReLU's derivative is the same of its argument and of its result; the others look at the result alone.
-        f.derivative(y, y) * dy
+        // ReLU's is the same of its argument and of its result; the others look at the result alone.
+        f.gradient(y, y, dy)
     });
 }
 

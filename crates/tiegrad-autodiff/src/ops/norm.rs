@@ -1,7 +1,7 @@
 //! Layer normalization.
 
 use tiegrad_arena::Shape;
-use tiegrad_kernels::{Scalar, rows};
+use tiegrad_kernels::{MAX_RANK, Scalar, rows};
 
 use crate::error::Problem;
 use crate::op::{Backward, Forward, Op};
@@ -36,9 +36,20 @@ impl LayerNorm {
     }
 }
 
-/// The shape of a normalization, whose parameters have the shape of the last dimensions of `x`: `cols` elements.
+/// The shape of a normalization, whose parameters have the shape of the last dimensions of `x`: `cols` elements. There is at least one such
+/// dimension, as in PyTorch: without, every number would be normalized by itself.
 pub(super) fn normalized(args: &[&Shape], cols: usize) -> Result<Shape, Problem> {
     let x = args[0];
+    for (shape, what) in args.iter().zip(["the input", "the weight or bias"]) {
+        if shape.rank() == 0 {
+            return Err(Problem::Rank {
+                what,
+                least: 1,
+                most: MAX_RANK,
+                found: 0,
+            });
+        }
+    }
     for parameter in &args[1..] {
         let tail = x
             .rank()

@@ -49,6 +49,11 @@ pub trait Unary: Copy + Send + Sync + 'static {
     fn call<T: Arithmetic>(self, x: T) -> T;
     /// f'(x), given x and y = f(x).
     fn derivative<T: Arithmetic>(self, x: T, y: T) -> T;
+    /// dx = f'(x) dy, given x, y = f(x) and dy. A function that is constant somewhere selects instead, as PyTorch does: 0 there, whatever dy is.
+    #[inline(always)]
+    fn gradient<T: Arithmetic>(self, x: T, y: T, dy: T) -> T {
+        self.derivative(x, y) * dy
+    }
     /// Samples: settings and operand.
     fn settings() -> Vec<(Self, ArgSpec)>;
 }
@@ -75,7 +80,7 @@ impl<U: Unary> Op for U {
         cx.into(0, |dst| {
             if U::USES_RESULT {
                 elementwise::zip3(dst.write, dst.data, x, y, dy, move |x, y, dy| {
-                    f.derivative(x, y) * dy
+                    f.gradient(x, y, dy)
                 });
             } else {
                 elementwise::zip_with(dst.write, dst.data, x, dy, Inlined(f));
@@ -124,7 +129,7 @@ impl<T: Arithmetic, U: Unary> elementwise::Unary<T> for Inlined<U> {
 impl<T: Arithmetic, U: Unary> elementwise::Binary<T> for Inlined<U> {
     #[inline(always)]
     fn call(self, x: T, dy: T) -> T {
-        self.0.derivative(x, T::ZERO) * dy
+        self.0.gradient(x, T::ZERO, dy)
     }
 }
 
@@ -133,7 +138,8 @@ macro_rules! unary {
     ($(
         $(#[doc = $doc:literal])+
         $type:ident, $method:ident, $name:literal, ($at:literal => $is:literal),
-        |$x:ident| $f:expr, |$dx:ident, $dy:ident| $df:expr, uses result: $uses:literal, $spec:expr;
+        |$x:ident| $f:expr, |$dx:ident, $dy:ident| $df:expr, $(gradient: |$gx:ident, $gdy:ident| $g:expr,)?
+        uses result: $uses:literal, $spec:expr;
     )*) => {$(
         $(#[doc = $doc])+
         ///
@@ -158,6 +164,12 @@ macro_rules! unary {
             fn derivative<T: Arithmetic>(self, $dx: T, $dy: T) -> T {
                 $df
             }
+            $(
+                #[inline(always)]
+                fn gradient<T: Arithmetic>(self, $gx: T, _: T, $gdy: T) -> T {
+                    $g
+                }
+            )?
             fn settings() -> Vec<(Self, ArgSpec)> {
                 vec![($type, $spec)]
             }
@@ -194,9 +206,11 @@ fn step<T: Arithmetic>(x: T) -> T {
 }
 
 unary! {
-    /// max(x, 0); the derivative at 0 is 0, as in PyTorch. NaN stays NaN.
+    /// max(x, 0); NaN stays NaN. As in PyTorch, the derivative at 0 is 0, and the gradient is 0 where x <= 0 whatever comes back, and passes elsewhere.
     Relu, relu, "relu", ("-2.0" => "0.0"),
-    |x| if x < T::ZERO { T::ZERO } else { x }, |x, _y| step(x), uses result: false,
+    |x| if x < T::ZERO { T::ZERO } else { x },
+    |x, _y| if x <= T::ZERO { T::ZERO } else { T::ONE },
+    gradient: |x, dy| if x <= T::ZERO { T::ZERO } else { dy }, uses result: false,
     ArgSpec::values([3, 5]).away_from(&[0.0]);
 
     /// x Φ(x) with the exact normal distribution function: `0.5 x (1 + erf(x/√2))` (Hendrycks & Gimpel, arXiv:1606.08415).
@@ -282,7 +296,8 @@ macro_rules! unary_with {
     ($(
         $(#[doc = $doc:literal])+
         $type:ident { $($(#[doc = $fdoc:literal])+ $field:ident),+ }, $name:literal,
-        |$s:ident, $x:ident| $f:expr, |$ds:ident, $dx:ident, $dy:ident| $df:expr, uses result: $uses:literal, $settings:expr;
+        |$s:ident, $x:ident| $f:expr, |$ds:ident, $dx:ident, $dy:ident| $df:expr, $(gradient: |$gs:ident, $gx:ident, $gdy:ident| $g:expr,)?
+        uses result: $uses:literal, $settings:expr;
     )*) => {$(
         $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug)]
@@ -303,6 +318,13 @@ macro_rules! unary_with {
                 let $ds = self;
                 $df
             }
+            $(
+                #[inline(always)]
+                fn gradient<T: Arithmetic>(self, $gx: T, _: T, $gdy: T) -> T {
+                    let $gs = self;
+                    $g
+                }
+            )?
             fn settings() -> Vec<(Self, ArgSpec)> {
                 $settings
             }
@@ -412,7 +434,7 @@ unary_with! {
         (Pow { exponent: -1.5 }, ArgSpec::values([3, 5]).range(0.3, 2.0)),
     ];
 
-    /// min(max(x, low), high); the derivative is 1 on the closed interval, as in PyTorch.
+    /// min(max(x, low), high); the gradient passes on the closed interval and is 0 elsewhere, as in PyTorch.
     ///
     /// ```
     /// use tiegrad_autodiff::ops::Clamp;
@@ -428,7 +450,8 @@ unary_with! {
         high
     }, "clamp",
     |s, x| x.maximum(c(s.low)).minimum(c(s.high)),
-    |s, x, _y| if x >= c(s.low) && x <= c(s.high) { T::ONE } else { T::ZERO }, uses result: false,
+    |s, x, _y| if x >= c(s.low) && x <= c(s.high) { T::ONE } else { T::ZERO },
+    gradient: |s, x, dy| if x >= c(s.low) && x <= c(s.high) { dy } else { T::ZERO }, uses result: false,
     vec![
         (Clamp { low: -0.5, high: 0.8 }, ArgSpec::values([3, 5]).away_from(&[-0.5, 0.8])),
         (Clamp { low: f64::NEG_INFINITY, high: 0.0 }, ArgSpec::values([3, 5]).away_from(&[0.0])),

@@ -162,7 +162,7 @@ const LEAST: f32 = 128.0 * f32::MIN_POSITIVE;
 struct Worst {
     normal: (f64, f64),
     small: (f64, f64),
-    /// An argument for which one of the two is NaN or infinite and the other is not.
+    /// An argument with a result of another kind than the exact one.
     wrong: Option<f64>,
 }
 
@@ -186,6 +186,18 @@ impl Worst {
     }
 }
 
+/// Whether `y` is of another kind than the exact value: NaN, infinite, or zero or infinite of the other sign. Of exact values within two
+/// `units` of the largest number, rounding decides whether they are infinite.
+fn is_wrong(y: f64, exact: f64, largest: f64, unit: f64) -> bool {
+    if y.is_nan() || exact.is_nan() {
+        return y.is_nan() != exact.is_nan();
+    }
+    let (above, infinite) = (exact.abs() > largest, y.is_infinite());
+    let close = (exact.abs() - largest).abs() <= 2.0 * unit;
+    let signs_differ = y.signum() != exact.signum();
+    (above || infinite || y == 0.0) && (signs_differ || above != infinite && !close)
+}
+
 /// One of `threads` shares of all `f32`, or of every `step`th.
 fn singles(f: &Function, share: u64, shares: u64, step: u64) -> Worst {
     const BLOCK: u64 = 1 << 14;
@@ -199,18 +211,10 @@ fn singles(f: &Function, share: u64, shares: u64, step: u64) -> Worst {
         (f.single)(&mut y, black_box(&x));
         for (&x, &y) in x.iter().zip(&y) {
             let exact = (f.exact)(f64::from(x));
-            let rounded = exact as f32;
             let (y, x) = (f64::from(y), f64::from(x));
-            if exact.is_nan() || y.is_nan() {
-                if exact.is_nan() != y.is_nan() {
-                    worst.wrong.get_or_insert(x);
-                }
-            } else if rounded.is_infinite() || y.is_infinite() {
-                // Rounding to infinity is right from half a unit above the largest number on.
-                if f64::from(rounded) != y && exact.abs() < 3.402_823e38 {
-                    worst.wrong.get_or_insert(x);
-                }
-            } else {
+            if is_wrong(y, exact, f32::MAX.into(), 2.0_f64.powi(104)) {
+                worst.wrong.get_or_insert(x);
+            } else if y.is_finite() && exact.is_finite() {
                 let normal = exact.abs() >= f64::from(LEAST);
                 let exponent = (exact.abs().to_bits() >> 52) as i32 - 1023;
                 let ulp = 2.0_f64.powi(exponent.max(-126) - 23);
@@ -220,6 +224,19 @@ fn singles(f: &Function, share: u64, shares: u64, step: u64) -> Worst {
     }
     worst
 }
+
+/// Arguments that chance would not draw.
+const SPECIAL: [f64; 9] = [
+    0.0,
+    -0.0,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+    f64::MAX,
+    f64::MIN,
+    1000.0,
+    -1000.0,
+];
 
 /// `count` arguments of all magnitudes, and as many uniformly from the function's dense range.
 fn doubles(f: &Function, share: u64, count: usize) -> Worst {
@@ -243,16 +260,19 @@ fn doubles(f: &Function, share: u64, count: usize) -> Worst {
                 _ => f.dense.start + u * (f.dense.end - f.dense.start),
             };
         }
+        if block == 0 {
+            x[..SPECIAL.len()].copy_from_slice(&SPECIAL);
+        }
         (f.double)(&mut y, black_box(&x));
         for (&x, &y) in x.iter().zip(&y) {
             let exact = (f.exact_pair)(x);
             let e = exact.to_f64();
-            if !e.is_finite() || !y.is_finite() {
-                // The pair's arithmetic is not made for what overflows: libm decides.
+            if !e.is_finite() || !y.is_finite() || y == 0.0 {
+                // The pair's arithmetic is not made for what overflows or for signs of zero: libm decides, with fewer digits.
                 let e = (f.exact)(x);
-                if e.to_bits() != y.to_bits()
-                    && !(e.is_nan() && y.is_nan())
-                    && !(e.abs() > 1.797e308 || e.is_finite())
+                let far = (y - e).abs() > 1e-10 * e.abs() + 1e-280;
+                if is_wrong(y, e, f64::MAX, 2.0_f64.powi(971))
+                    || e.is_finite() && y.is_finite() && far
                 {
                     worst.wrong.get_or_insert(x);
                 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::reference;
-use crate::scalar::Dual;
+use crate::scalar::{Dual, Fused};
+use crate::simd::{BASELINE_FUSES, Level, level};
 use crate::testing::{Number, Numbers, assert_close, bits, same_for_all_threads};
 use proptest::prelude::*;
 
@@ -239,26 +240,54 @@ fn activations_agree_with_their_derivatives() {
     }
 }
 
-/// Functions give in a loop compiled for vectors what they give one by one.
+/// A function's loop with closures and its loop with fused multiply-add give what it gives one by one.
+macro_rules! loops_agree {
+    ($T:ident: $($name:ident |$x:ident| $body:expr;)*) => {$({
+        #[derive(Clone, Copy)]
+        struct Function;
+        impl<T: Arithmetic> Unary<T> for Function {
+            #[inline(always)]
+            fn call(self, $x: T) -> T {
+                $body
+            }
+        }
+        let x: Vec<$T> = (0..4001)
+            .map(|i| (i - 2000) as $T / 150.0)
+            .chain([$T::NAN, $T::INFINITY, $T::NEG_INFINITY, 0.0, -0.0, $T::MAX, 1e-40])
+            .collect();
+        let apart: Vec<$T> = x.iter().map(|&x| Function.call(x)).collect();
+        // Calls into libm here, which round as the instruction does.
+        let fused: Vec<$T> = x.iter().map(|&x| Function.call(Fused::from(x)).into()).collect();
+        let mut y = vec![0.0; x.len()];
+        map(Write::Overwrite, &mut y, &x, |x| Function.call(x));
+        assert!(bits(&y) == bits(&apart), "{}, a closure", stringify!($name));
+        map_with(Write::Overwrite, &mut y, &x, Function);
+        let loops_fuse = BASELINE_FUSES || matches!(level(), Level::Avx2 | Level::Avx512);
+        let expected = if loops_fuse { fused } else { apart };
+        assert!(bits(&y) == bits(&expected), "{}", stringify!($name));
+    })*};
+    ($($T:ident),*) => {$(
+        loops_agree! {
+            $T:
+            exp |x| x.exp();
+            ln |x| x.ln();
+            ln_1p |x| x.ln_1p();
+            exp_m1 |x| x.exp_m1();
+            tanh |x| x.tanh();
+            sigmoid |x| x.sigmoid();
+            softplus |x| x.softplus();
+            erf |x| x.erf();
+            gelu |x| Gelu.call(x);
+            gelu_tanh |x| GeluTanh.call(x);
+            sin |x| x.sin_moderate();
+            cos |x| x.cos_moderate();
+        }
+    )*};
+}
+
 #[test]
 fn vectors_compute_what_scalars_do() {
-    let x: Vec<f32> = (0..4001)
-        .map(|i| (i - 2000) as f32 / 150.0)
-        .chain([f32::NAN, f32::INFINITY, -f32::INFINITY])
-        .collect();
-    let mut y = vec![0.0; x.len()];
-    map(Write::Overwrite, &mut y, &x, Arithmetic::erf);
-    assert_close(
-        &y,
-        &x.iter().map(|&x| Arithmetic::erf(x)).collect::<Vec<_>>(),
-        0.0,
-    );
-    map(Write::Overwrite, &mut y, &x, Arithmetic::exp);
-    assert_close(
-        &y,
-        &x.iter().map(|&x| Arithmetic::exp(x)).collect::<Vec<_>>(),
-        0.0,
-    );
+    loops_agree!(f32, f64);
 }
 
 /// Blocks with and without arguments that the vectorized sine is not made for.

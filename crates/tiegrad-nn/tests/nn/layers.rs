@@ -2,6 +2,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use tiegrad_autodiff::{Problem, ops::FusedActivation};
 use tiegrad_nn::prelude::*;
 
 fn rng() -> SmallRng {
@@ -33,10 +34,13 @@ fn mlp<T: Scalar>(params: &mut Params<T>) -> Mlp {
 const X: [f64; 8] = [0.1, -0.2, 0.3, 0.4, -0.5, 0.6, 0.7, 0.8];
 
 fn run<T: Scalar>(net: &impl Layer, params: &mut Params<T>) -> (T, Vec<T>) {
+    run_on(X.map(T::from_f64), net, params)
+}
+
+fn run_on<T: Scalar>(x: [T; 8], net: &impl Layer, params: &mut Params<T>) -> (T, Vec<T>) {
     params.zero_grad();
     let mut tape = Tape::new();
     let g = tape.record(params);
-    let x = X.map(T::from_f64);
     let loss = net
         .forward(g.input((&x[..], [2, 4])))
         .square()
@@ -311,6 +315,41 @@ fn rms_norm_computes_the_formula() {
     let scale = 1e-20 / f64::EPSILON.sqrt();
     close(tiny, [scale, -scale, 0.0].to_vec());
     assert!(plain.forward(g.full([3, 3], 1.0)).value().is_err());
+
+    // A row has a dimension at least: without one, every number would be a row.
+    let zero_dim = RMSNorm::with(&mut params, [], None, true).unwrap();
+    let g = tape.eval(&params);
+    let (one, x) = (Some(g.scalar(1.0)), g.input(&[3.0, 4.0]));
+    for y in [
+        x.rms_norm(one, Some(0.0)),
+        x.layer_norm(one, None, 0.0),
+        x.layer_norm(None, one, 0.0),
+        g.scalar(2.0).layer_norm(None, None, 0.0),
+        zero_dim.forward(x),
+    ] {
+        let problem = y.value().unwrap_err().problem();
+        assert!(
+            matches!(problem, Problem::Rank { found: 0, .. }),
+            "{problem}"
+        );
+    }
+
+    // In f32 it is the epsilon of f32.
+    let mut params = Params::<f32>::new();
+    let last = RMSNorm::new(&mut params, 3);
+    let mut tape = Tape::new();
+    let g = tape.eval(&params);
+    let y = last
+        .forward(g.input(&[1e-10, -1e-10, 0.0]))
+        .value()
+        .unwrap();
+    let scale = 1e-10 / f32::EPSILON.sqrt();
+    for (y, e) in y.iter().zip([scale, -scale, 0.0]) {
+        assert!(
+            (y - e).abs() <= 4.0 * f32::EPSILON * scale,
+            "{y} is not {e}"
+        );
+    }
 }
 
 #[test]
@@ -416,7 +455,7 @@ fn a_linear_is_made_from_arrays_of_either_layout() {
 /// The fused layer's numbers and gradients are those of the two layers, to the bit, whether its op is fused or not.
 #[test]
 fn a_dense_layer_is_a_linear_layer_and_its_activation() {
-    fn same_bits<T: Scalar>() {
+    fn same_bits<T: Scalar>(make: fn(f64) -> T) {
         for activation in [
             Activation::Linear,
             Activation::ReLU,
@@ -434,18 +473,58 @@ fn a_dense_layer_is_a_linear_layer_and_its_activation() {
                 let last = Linear::new(&mut params, 70, 3, &mut rng());
                 let fused = (linear.clone().activated(activation), last.clone());
                 let apart = (linear, Apart(activation), last);
-                let (loss, grads) = run(&fused, &mut params);
-                assert_eq!(
-                    (loss, grads),
-                    run(&apart, &mut params),
-                    "{activation:?} {bias}"
-                );
+                for (_, id) in fused.named_parameters() {
+                    let mut value = params.value_mut(id).unwrap();
+                    value.mapv_inplace(|x| make(x.to_f64()));
+                }
+                // Printed, both parts of dual numbers count, and so does the sign of zero.
+                let fused = format!("{:?}", run_on(X.map(make), &fused, &mut params));
+                let apart = format!("{:?}", run_on(X.map(make), &apart, &mut params));
+                assert_eq!(fused, apart, "{activation:?} {bias}");
             }
         }
     }
-    same_bits::<f32>();
-    same_bits::<f64>();
-    same_bits::<Dual<f64>>();
+    same_bits(|x| x as f32);
+    same_bits(|x| x);
+    same_bits(|x| Dual {
+        re: x,
+        eps: 0.7 - x * x,
+    });
+}
+
+/// PyTorch's `threshold_backward`: zero where the result is at most 0, whatever the gradient, which passes elsewhere, at NaN too. Its
+/// `clamp` is zero outside, and at NaN.
+#[test]
+fn relu_and_clamp_select_what_passes_back() {
+    fn grad<T: Scalar>(f: impl Fn(Var<'_, T>) -> Var<'_, T>) -> Vec<f64> {
+        let (nan, inf) = (T::from_f64(f64::NAN), T::INFINITY);
+        let [one, two] = [1.0, 2.0].map(T::from_f64);
+        // Several of each, for vectors and what is left over.
+        let x = [-one, nan, T::ZERO, two, -inf, -one].repeat(7);
+        let dy = [inf, two, nan, two, nan, nan].repeat(7);
+        let mut params = Params::<T>::new();
+        let mut tape = Tape::new();
+        let g = tape.record(&mut params);
+        let x = g.leaf((&x[..], [42, 1]));
+        let dy = g.input((&dy[..], [42, 1]));
+        (f(x) * dy).sum().backward().unwrap();
+        let dx = x.grad().unwrap().unwrap();
+        dx.iter().map(|dx| dx.to_f64()).collect()
+    }
+    fn check<T: Scalar>() {
+        let expected = [0.0, 2.0, 0.0, 2.0, 0.0, 0.0].repeat(7);
+        assert_eq!(grad::<T>(|x| x.relu()), expected);
+        let fused = grad::<T>(|x| {
+            let identity = x.graph().input((&[T::ONE][..], [1, 1]));
+            x.linear_activation(identity, None, FusedActivation::Relu)
+        });
+        assert_eq!(fused, expected);
+        let expected = [0.0, 0.0, 0.0, 2.0, 0.0, 0.0].repeat(7);
+        assert_eq!(grad::<T>(|x| x.clamp(0.5, 1e9)), expected);
+    }
+    check::<f32>();
+    check::<f64>();
+    check::<Dual<f64>>();
 }
 
 /// An activation as a layer of its own.
