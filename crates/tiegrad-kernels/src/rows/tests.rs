@@ -187,6 +187,33 @@ fn norms<N: Number>() {
     }
 }
 
+/// Parts of the rows and strips of columns: sizes around what one strip, one part and the room hold.
+#[test]
+fn parameters_of_long_and_wide_layers_agree_with_the_reference() {
+    let mut numbers = Numbers::new(6);
+    for (rows, cols) in [(700, 47), (129, 300), (9, 4096), (70, 4097), (3, 12_000)] {
+        let (x, dy): (Vec<f32>, Vec<f32>) = (numbers.vec(rows * cols), numbers.vec(rows * cols));
+        let stats: Vec<f32> = numbers.vec(2 * rows);
+        for w in MODES {
+            let old: Vec<f32> = numbers.vec(2 * cols);
+            compare(
+                // Roundings of as many terms as there are rows at most, of a few units each.
+                10.0 + 10.0 * rows as f64,
+                &old,
+                |o| {
+                    let (g, b) = o.split_at_mut(cols);
+                    layer_norm_backward_params(Some((w, g)), Some((w, b)), &dy, &x, &stats, cols);
+                },
+                |o| {
+                    let (g, b) = o.split_at_mut(cols);
+                    let (g, b) = (Some((w, g)), Some((w, b)));
+                    reference::layer_norm_backward_params(g, b, &dy, &x, &stats, cols);
+                },
+            );
+        }
+    }
+}
+
 #[test]
 fn layer_norm_agrees_with_the_reference() {
     norms::<f32>();
