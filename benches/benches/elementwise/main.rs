@@ -147,6 +147,17 @@ fn memory() {
     line("log-softmax", 2.0, &mut || {
         rows::log_softmax(&mut out, &x, COLS)
     });
+    line("log-softmax backward", 3.0, &mut || {
+        rows::log_softmax_backward(w, &mut out, &x, &y, COLS)
+    });
+    let targets: Vec<u32> = (0..LARGE / COLS).map(|r| (r % COLS) as u32).collect();
+    let (losses, lse) = stats.split_at_mut(LARGE / COLS);
+    line("cross-entropy", 1.0, &mut || {
+        rows::cross_entropy(losses, lse, &x, &targets, COLS)
+    });
+    line("cross-entropy backward", 2.0, &mut || {
+        rows::cross_entropy_backward(w, &mut out, &x, lse, &targets, COLS, |_| 0.5)
+    });
     line("layer norm", 2.0, &mut || {
         rows::layer_norm(
             &mut out,
@@ -160,6 +171,17 @@ fn memory() {
     });
     line("layer norm backward", 3.0, &mut || {
         rows::layer_norm_backward_input(w, &mut out, &y, &x, &stats, Some(&y[..COLS]), COLS);
+    });
+    let (mut dgamma, mut dbeta) = (vec![0.0; COLS], vec![0.0; COLS]);
+    line("layer norm's parameters' gradients", 2.0, &mut || {
+        let (dgamma, dbeta) = (Some((w, &mut dgamma[..])), Some((w, &mut dbeta[..])));
+        rows::layer_norm_backward_params(dgamma, dbeta, &y, &x, &stats, COLS);
+    });
+    line("RMS norm", 2.0, &mut || {
+        rows::rms_norm(&mut out, &mut stats, &x, Some(&y[..COLS]), 1e-5, COLS);
+    });
+    line("RMS norm backward", 3.0, &mut || {
+        rows::rms_norm_backward_input(w, &mut out, &y, &x, &stats, Some(&y[..COLS]), COLS);
     });
     line("SGD", 3.0, &mut || sgd(&mut out, &x, None, plain));
     line("SGD with momentum", 5.0, &mut || {
@@ -194,9 +216,10 @@ plain! {
 }
 
 macro_rules! compute {
-    ($float:ident, $(($name:literal, $f:expr, $c:expr, $std:expr);)*) => {
+    ($float:ident, $(($name:literal, $f:expr, $c:expr $(, $std:expr)?);)*) => {
         println!(
             "\nbound by arithmetic: {}, 4,096 numbers, one thread, ns a number, median (least)\n\
+             libmvec has no GELU: there its erf or tanh alone; std has no erf, and so no GELU but the tanh form\n\
              | function | tiegrad, {} | its AVX2 copy | libmvec | ndarray over std |\n|---|---|---|---|---|",
             stringify!($float),
             instruction_set()
@@ -207,7 +230,12 @@ macro_rules! compute {
         let (mut a, mut b, mut c, mut d) = (x.clone(), x.clone(), x.clone(), x.clone());
         let absolute: Vec<$float> = x.iter().map(|x| x.abs() + 0.01).collect();
         $({
-            let vectors = $c.and_then(|c: &str| Vectors::find(c));
+            let c_name: Option<&str> = $c;
+            let vectors = c_name.and_then(Vectors::find);
+            type Loop = fn(ArrayViewMut1<'_, $float>, ArrayView1<'_, $float>);
+            let over_std: Option<Loop> = None$(.or(Some(|y, x| {
+                Zip::from(y).and(x).for_each(|y, &x| *y = $std(x));
+            })))?;
             let from = if $name.starts_with("ln") { &absolute } else { &x };
             let times = interleaved(60, 8, &mut [
                 &mut || {
@@ -224,10 +252,9 @@ macro_rules! compute {
                     }
                 },
                 &mut || {
-                    let std: fn(ArrayViewMut1<'_, $float>, ArrayView1<'_, $float>) = |y, x| {
-                        Zip::from(y).and(x).for_each(|y, &x| *y = $std(x));
-                    };
-                    std((&mut d[..]).into(), black_box(&from[..]).into());
+                    if let Some(f) = over_std {
+                        f((&mut d[..]).into(), black_box(&from[..]).into());
+                    }
                 },
             ]);
             use_instruction_set(set);
@@ -235,8 +262,13 @@ macro_rules! compute {
                 let (median, least): (f64, f64) = times[i];
                 format!("{:.2} ({:.2})", median * 1e9 / n as f64, least * 1e9 / n as f64)
             };
-            let theirs = if vectors.is_some() { show(2) } else { "–".into() };
-            println!("| {} | {} | {} | {theirs} | {} |", $name, show(0), show(1), show(3));
+            let other = |there: bool, i: usize| if there { show(i) } else { "–".into() };
+            let alone = match ($name, c_name) {
+                ("gelu" | "gelu_tanh", Some(c)) => format!(", {c} alone"),
+                _ => String::new(),
+            };
+            let (theirs, std) = (other(vectors.is_some(), 2), other(over_std.is_some(), 3));
+            println!("| {} | {} | {} | {theirs}{alone} | {std} |", $name, show(0), show(1));
         })*
     };
 }
@@ -251,14 +283,16 @@ fn compute() {
         ("ln_1p", Ln1p, Some("log1pf"), f32::ln_1p);
         ("exp_m1", ExpM1, Some("expm1f"), f32::exp_m1);
         ("tanh", Tanh, Some("tanhf"), f32::tanh);
-        ("erf", Erf, Some("erff"), |x: f32| x.tanh());
+        ("erf", Erf, Some("erff"));
         ("sin", Sin, Some("sinf"), f32::sin);
         ("cos", Cos, Some("cosf"), f32::cos);
         ("sigmoid", Sigmoid, None, |x: f32| 1.0 / (1.0 + (-x).exp()));
         ("silu", Silu, None, |x: f32| x / (1.0 + (-x).exp()));
         ("softplus", Softplus, None, |x: f32| x.max(0.0) + (-x.abs()).exp().ln_1p());
-        ("gelu", Gelu, Some("erff"), |x: f32| x * (0.5 + 0.5 * (0.707 * x).tanh()));
-        ("gelu_tanh", GeluTanh, Some("tanhf"), |x: f32| x * (0.5 + 0.5 * (0.8 * x * (1.0 + 0.0447 * x * x)).tanh()));
+        ("gelu", Gelu, Some("erff"));
+        ("gelu_tanh", GeluTanh, Some("tanhf"), |x: f32| {
+            x * (0.5 + 0.5 * (0.797_884_560_802_865_4 * x * (1.0 + 0.044_715 * x * x)).tanh())
+        });
     }
     compute! {
         f64,
@@ -267,14 +301,16 @@ fn compute() {
         ("ln_1p", Ln1p, Some("log1p"), f64::ln_1p);
         ("exp_m1", ExpM1, Some("expm1"), f64::exp_m1);
         ("tanh", Tanh, Some("tanh"), f64::tanh);
-        ("erf", Erf, Some("erf"), |x: f64| x.tanh());
+        ("erf", Erf, Some("erf"));
         ("sin", Sin, Some("sin"), f64::sin);
         ("cos", Cos, Some("cos"), f64::cos);
         ("sigmoid", Sigmoid, None, |x: f64| 1.0 / (1.0 + (-x).exp()));
         ("silu", Silu, None, |x: f64| x / (1.0 + (-x).exp()));
         ("softplus", Softplus, None, |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p());
-        ("gelu", Gelu, Some("erf"), |x: f64| x * (0.5 + 0.5 * (0.707 * x).tanh()));
-        ("gelu_tanh", GeluTanh, Some("tanh"), |x: f64| x * (0.5 + 0.5 * (0.8 * x * (1.0 + 0.0447 * x * x)).tanh()));
+        ("gelu", Gelu, Some("erf"));
+        ("gelu_tanh", GeluTanh, Some("tanh"), |x: f64| {
+            x * (0.5 + 0.5 * (0.797_884_560_802_865_4 * x * (1.0 + 0.044_715 * x * x)).tanh())
+        });
     }
     threads::set_num_threads(threads);
 }

@@ -37,6 +37,19 @@ pub(crate) fn exp<M: MulAdd>(x: f32) -> f32 {
     y * pow2(half as u32) * pow2((n - half) as u32)
 }
 
+/// [`exp`] for x up to 88: its bits where they are those of a normal number, and 0 where e^x is less than those are. Nothing is
+/// cut to a range before, and one scaling will do. (Where multiply-add is not fused, and a product subnormal, the last bit may differ.)
+#[inline(always)]
+pub(crate) fn exp_bounded<M: MulAdd>(x: f32) -> f32 {
+    let n = fma::<M>(x, LOG2_E, MAGIC);
+    let (scale, n) = (pow2(n.to_bits()), n - MAGIC);
+    let r = fma::<M>(-n, 0.693_359_4, x);
+    let r = fma::<M>(-n, -2.121_944_4e-4, r);
+    // (1 + e) 2^n, rounded once as 1 + e is.
+    let y = fma::<M>(exp_m1_reduced::<M>(r), scale, scale);
+    if x < -87.336_54 { 0.0 } else { y }
+}
+
 /// e^x for -80 < x < 80, where one scaling will do.
 #[inline(always)]
 fn exp_moderate<M: MulAdd>(x: f32) -> f32 {
@@ -52,12 +65,12 @@ fn exp_parts<M: MulAdd>(x: f32) -> (f32, u32) {
     // x - n ln 2 in two parts: the first has few bits, so that its product is exact.
     let r = fma::<M>(-n, 0.693_359_4, x);
     let r = fma::<M>(-n, -2.121_944_4e-4, r);
-    (exp_reduced::<M>(r), bits)
+    (exp_m1_reduced::<M>(r) + 1.0, bits)
 }
 
-/// e^r for |r| up to ln(2) / 2.
+/// e^r - 1 for |r| up to ln(2) / 2, good for adding 1.
 #[inline(always)]
-fn exp_reduced<M: MulAdd>(r: f32) -> f32 {
+fn exp_m1_reduced<M: MulAdd>(r: f32) -> f32 {
     // Pairs of terms (Estrin's scheme): half the latency of Horner's, which is what bounds these functions.
     let r2 = r * r;
     let high = fma::<M>(
@@ -66,7 +79,7 @@ fn exp_reduced<M: MulAdd>(r: f32) -> f32 {
         fma::<M>(8.333_452e-3, r, 4.166_579_6e-2),
     );
     let p = fma::<M>(high, r2, fma::<M>(1.666_666_5e-1, r, 5.0e-1));
-    fma::<M>(p, r2, r) + 1.0
+    fma::<M>(p, r2, r)
 }
 
 /// ln(x) within 1 ulp, subnormals included; Cephes `logf`.
@@ -185,7 +198,7 @@ pub(crate) fn normal<M: MulAdd>(x: f32) -> (f32, f32) {
     let (bits, n) = (n.to_bits(), n - MAGIC);
     let r = fma::<M>(-n, 0.693_359_4, square);
     let r = fma::<M>(-n, -2.121_944_4e-4, r) + rest;
-    let e = exp_reduced::<M>(r);
+    let e = exp_m1_reduced::<M>(r) + 1.0;
     let n = bits.wrapping_sub(MAGIC.to_bits()) as i32;
     let half = n >> 1;
     let (one, two) = (pow2(half as u32), pow2((n - half) as u32));

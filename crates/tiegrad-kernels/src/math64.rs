@@ -85,6 +85,21 @@ pub(crate) fn exp<M: MulAdd>(x: f64) -> f64 {
     y * one * two
 }
 
+/// [`exp`] for x up to 709: its bits where they are those of a normal number, and 0 where e^x is less than those are. (The last bit may
+/// differ as in `math32`.)
+#[inline(always)]
+pub(crate) fn exp_bounded<M: MulAdd>(x: f64) -> f64 {
+    let n = fma::<M>(x, LOG2_E, MAGIC);
+    // The low bits of `MAGIC + n`: what is above them leaves at the left.
+    let scale = f64::from_bits(n.to_bits().wrapping_add(1023) << 52);
+    let n = n - MAGIC;
+    let r = fma::<M>(-n, LN2.1, fma::<M>(-n, LN2.0, x));
+    let q = fma::<M>(polynomial::<M, _>(r, &EXP), r * r, r);
+    // (1 + q) 2^n, rounded once as 1 + q is.
+    let y = fma::<M>(q, scale, scale);
+    if x < -708.396_418_532_264_1 { 0.0 } else { y }
+}
+
 /// ln(x) within 1 ulp, subnormals included; fdlibm's `e_log.c` (Sun Microsystems, 1993).
 #[inline(always)]
 pub(crate) fn ln<M: MulAdd>(x: f64) -> f64 {

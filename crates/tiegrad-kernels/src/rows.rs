@@ -130,38 +130,100 @@ fn row_max<T: Scalar>(x: &[T]) -> T {
     })
 }
 
-/// The sum of `e^(x - shift)`.
+/// The sum of `e^(x - shift)` over a row: in blocks, and the blocks pairwise. `put` gets the exponentials from one place on.
 #[inline(always)]
-fn exp_sum<T: Scalar, N: Arithmetic + From<T> + Into<T>>(x: &[T], shift: T) -> T {
-    let mut room = [T::ZERO; SUM_BLOCK];
+fn exp_sum<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
+    x: &[T],
+    shift: T,
+    put: impl FnMut(usize, &[T]),
+) -> T {
+    exp_sum_of::<T, N>(
+        x.len(),
+        shift,
+        |at, to| to.copy_from_slice(&x[at..][..to.len()]),
+        put,
+    )
+}
+
+/// The same of a row that `get` copies from: it may be where `put` writes to.
+#[inline(always)]
+fn exp_sum_of<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
+    n: usize,
+    shift: T,
+    get: impl Fn(usize, &mut [T]),
+    mut put: impl FnMut(usize, &[T]),
+) -> T {
+    if n <= SUM_BLOCK {
+        return exp_block::<T, N>(0, n, shift, &get, &mut put);
+    }
     let mut tree = Tree::new();
-    for x in x.chunks(SUM_BLOCK) {
-        let room = &mut room[..x.len()];
-        exp_row::<T, N>(room, x, shift);
-        tree.push::<Plus>(block_sum([room], &|[x]| x));
+    for at in (0..n).step_by(SUM_BLOCK) {
+        tree.push::<Plus>(exp_block::<T, N>(
+            at,
+            n.min(at + SUM_BLOCK),
+            shift,
+            &get,
+            &mut put,
+        ));
     }
     tree.finish::<Plus>()
 }
 
-/// `out = e^(x - shift)`, with the last few elements in a whole vector too: one by one they would cost as much as a hundred others.
+/// The same of elements `first..end`, in lanes, and the lanes pairwise. Exponentials and their sum in one loop over small arrays: in two, with
+/// room for a block between them, it took half as long again.
 #[inline(always)]
-fn exp_row<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T], x: &[T], shift: T) {
-    let whole = x.len() - x.len() % VECTOR;
-    exp_each::<T, N>(&mut out[..whole], &x[..whole], shift);
-    let n = x.len() - whole;
-    if n > 0 {
-        let (mut from, mut to) = ([shift; VECTOR], [T::ZERO; VECTOR]);
-        from[..n].copy_from_slice(&x[whole..]);
-        exp_each::<T, N>(&mut to, &from, shift);
-        out[whole..].copy_from_slice(&to[..n]);
+fn exp_block<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
+    first: usize,
+    end: usize,
+    shift: T,
+    get: &impl Fn(usize, &mut [T]),
+    put: &mut impl FnMut(usize, &[T]),
+) -> T {
+    let mut sums = [[T::ZERO; VECTOR]; 2];
+    let (mut x, mut e) = ([T::ZERO; 2 * VECTOR], [T::ZERO; 2 * VECTOR]);
+    let mut at = first;
+    while at + 2 * VECTOR <= end {
+        get(at, &mut x);
+        exp_each::<T, N>(&mut e, &x, shift);
+        put(at, &e);
+        let [low, high] = sums;
+        sums = [
+            std::array::from_fn(|l| low[l] + e[l]),
+            std::array::from_fn(|l| high[l] + e[VECTOR + l]),
+        ];
+        at += 2 * VECTOR;
     }
+    // The last few in whole vectors too: one by one they would cost as much as a hundred others.
+    for sums in &mut sums {
+        let n = VECTOR.min(end - at);
+        if n == 0 {
+            break;
+        }
+        let (mut x, mut e) = ([T::NEG_INFINITY; VECTOR], [T::ZERO; VECTOR]);
+        get(at, &mut x[..n]);
+        exp_each::<T, N>(&mut e, &x, shift);
+        put(at, &e[..n]);
+        let low = *sums;
+        *sums = std::array::from_fn(|l| low[l] + e[l]);
+        at += n;
+    }
+    // Through memory, as in `block_fold`.
+    let mut lanes = std::hint::black_box(sums);
+    let lanes = lanes.as_flattened_mut();
+    for half in [16, 8, 4, 2, 1] {
+        for l in 0..half {
+            lanes[l] += lanes[l + half];
+        }
+    }
+    lanes[0]
 }
 
+/// `out = e^(x - shift)`, where no x is above the shift.
 // A function and not a closure: what is not inlined has no fused multiply-add.
 #[inline(always)]
 fn exp_each<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T], x: &[T], shift: T) {
     for (o, &x) in out.iter_mut().zip(x) {
-        *o = N::from(x - shift).exp().into();
+        *o = N::from(x - shift).exp_bounded().into();
     }
 }
 

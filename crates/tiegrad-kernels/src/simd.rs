@@ -193,6 +193,19 @@ pub(crate) fn stream_end() {
     }
 }
 
+/// Asks for the cache lines of `n` elements from `p` on, which will be read soon. They may lie anywhere, beyond the end of a slice too.
+#[inline(always)]
+pub(crate) fn prefetch<T>(p: *const T, n: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for byte in (0..n * size_of::<T>()).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch of any address is allowed. SSE is in the baseline.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast::<i8>().wrapping_add(byte)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (p, n);
+}
+
 /// How one copy of a body computes a·b + c.
 pub(crate) trait MulAdd {
     fn single(a: f32, b: f32, c: f32) -> f32;

@@ -1,6 +1,6 @@
 //! Softmax cross-entropy with class indices.
 
-use super::{exp_sum, row_count, row_max, rows_per_run};
+use super::{exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -43,7 +43,7 @@ pub fn cross_entropy<T: Scalar>(
     });
 }
 
-/// `dlogits (=, +=) (softmax(logits) - onehot(targets)) * dloss(row)`.
+/// `dlogits (=, +=) (softmax(logits) - onehot(targets)) * dloss(row)`, with the `lse` of the forward pass.
 ///
 /// # Panics
 /// If lengths do not fit, or a target is not below `cols`.
@@ -101,7 +101,13 @@ multiversion! {
             let max = row_max(x);
             // A maximum of ±∞ must not make ∞ - ∞.
             let shift = if max.is_finite() { max } else { T::ZERO };
-            let log_sum: T = N::from(exp_sum::<T, N>(x, shift)).ln().into();
+            let sum = if max == T::INFINITY {
+                // Beyond the range of `exp_bounded`: the row's exponentials and numbers have their sum, ∞ or NaN, in common.
+                row_sum([x], |[x]| if x < T::ZERO { T::ZERO } else { x })
+            } else {
+                exp_sum::<T, N>(x, shift, |_, _| {})
+            };
+            let log_sum: T = N::from(sum).ln().into();
             lse[r] = log_sum + shift;
             losses[r] = lse[r] - x[targets[r] as usize];
         }
@@ -114,11 +120,11 @@ multiversion! {
         let before = d[target];
         let add = w == Write::Accumulate;
         for (d, &x) in d.iter_mut().zip(x) {
-            let p: T = N::from(x - lse).exp().into();
+            let p: T = N::from(x - lse).exp_bounded().into();
             let g = p * dloss;
             *d = if add { *d + g } else { g };
         }
-        let p: T = N::from(x[target] - lse).exp().into();
+        let p: T = N::from(x[target] - lse).exp_bounded().into();
         let g = (p - T::ONE) * dloss;
         d[target] = if add { before + g } else { g };
     }

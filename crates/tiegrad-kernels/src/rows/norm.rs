@@ -2,10 +2,11 @@
 
 use super::{backward_with_stats, each, row_count, row_sum, with_stats};
 use crate::Write;
+use crate::elementwise::RUN;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
 use crate::strided::BLOCK;
-use crate::threads::{Shared, parallel_for};
+use crate::threads::for_each_run;
 
 /// `out = (x - mean) * rstd * gamma + beta` along rows, with the biased variance; `stats` gets mean and rstd of
 /// each row, interleaved.
@@ -67,7 +68,7 @@ pub fn layer_norm_backward_input<T: Scalar>(
 }
 
 /// `dgamma (=, +=) sum over rows of dy * xhat`, `dbeta (=, +=) sum over rows of dy`. Rows are added in blocks of
-/// 64, in order.
+/// 64, in parts that depend on the sizes alone, in order.
 ///
 /// # Panics
 /// If lengths do not fit.
@@ -82,8 +83,8 @@ pub fn layer_norm_backward_input<T: Scalar>(
 /// assert_eq!((dg, db), ([-1.0, 2.0], [1.0, 2.0]));
 /// ```
 pub fn layer_norm_backward_params<T: Scalar>(
-    dgamma: Option<(Write, &mut [T])>,
-    dbeta: Option<(Write, &mut [T])>,
+    mut dgamma: Option<(Write, &mut [T])>,
+    mut dbeta: Option<(Write, &mut [T])>,
     dy: &[T],
     x: &[T],
     stats: &[T],
@@ -100,26 +101,99 @@ pub fn layer_norm_backward_params<T: Scalar>(
         2 * rows,
         "layer_norm_backward_params: two statistics per row"
     );
-    let share = |d: Option<(Write, &mut [T])>| {
-        d.map(|(w, d)| {
-            assert_eq!(
-                d.len(),
-                cols,
-                "layer_norm_backward_params: a parameter per column"
-            );
-            (w, Shared::new(d))
-        })
+    for (_, d) in [&dgamma, &dbeta].into_iter().flatten() {
+        assert_eq!(
+            d.len(),
+            cols,
+            "layer_norm_backward_params: a parameter per column"
+        );
+    }
+    // Parts of the rows, that threads add up at the same time, and strips of columns; where there is little, one part is enough.
+    let room = if dy.len() < 2 * RUN { BLOCK } else { 2 * WIDTH };
+    let width = cols.min(WIDTH).min(room).max(1);
+    let parts = (dy.len() / RUN).clamp(1, PARTS.min(room / width));
+    let part = rows.div_ceil(parts).next_multiple_of(ROWS).max(ROWS);
+    let size = 4 * width * rows.div_ceil(part).max(1);
+    let mut sum = |room: &mut [T]| {
+        let dgamma = dgamma.as_mut().map(|(w, d)| (*w, &mut **d));
+        let dbeta = dbeta.as_mut().map(|(w, d)| (*w, &mut **d));
+        params(
+            [dgamma, dbeta],
+            &mut room[..size],
+            [dy, x, stats],
+            cols,
+            width,
+            part,
+        );
     };
-    let (dgamma, dbeta) = (share(dgamma), share(dbeta));
-    // Blocks of columns, so that their sums stay on the stack.
-    let width = if dy.len() < 32 * 1024 { BLOCK } else { 64 };
-    parallel_for(cols.div_ceil(width), &|i| {
-        let (first, end) = (i * width, cols.min((i + 1) * width));
-        // SAFETY: blocks of columns do not overlap, and both slices are borrowed until all are done.
-        let [dgamma, dbeta] =
-            [dgamma, dbeta].map(|d| d.map(|(w, d)| (w, unsafe { d.range(first, end) })));
-        params_run(dgamma, dbeta, dy, x, stats, cols, first);
-    });
+    if size <= 4 * BLOCK {
+        sum(&mut [T::ZERO; 4 * BLOCK]);
+    } else if size <= WIDTH {
+        in_room::<T, WIDTH>(&mut sum);
+    } else {
+        in_room::<T, { 8 * WIDTH }>(&mut sum);
+    }
+}
+
+/// The most columns whose sums stand on the stack together. Rows are read in the order of memory then: in strips of 512 columns of 1,024
+/// this took 2.5 times as long.
+const WIDTH: usize = 4096;
+/// The most parts.
+const PARTS: usize = 16;
+/// Columns that are added to at a time.
+const CHUNK: usize = 8;
+/// Rows that are added up before they join the sum of their part.
+const ROWS: usize = 64;
+
+/// Calls `f` with room on a stack frame of its own, for which calls that need less do not pay.
+#[inline(never)]
+fn in_room<T: Scalar, const N: usize>(f: &mut dyn FnMut(&mut [T])) {
+    f(&mut [T::ZERO; N]);
+}
+
+/// Strips of `width` columns: their sums by parts of `part` rows, for which there is `room`, and these sums in order.
+fn params<T: Scalar>(
+    mut d: [Option<(Write, &mut [T])>; 2],
+    room: &mut [T],
+    [dy, x, stats]: [&[T]; 3],
+    cols: usize,
+    width: usize,
+    part: usize,
+) {
+    let rows = stats.len() / 2;
+    for first in (0..cols).step_by(width) {
+        let n = width.min(cols - first);
+        for_each_run(room, 4 * width, |at, sums| {
+            let row = at / (4 * width) * part;
+            params_run(
+                sums,
+                dy,
+                x,
+                stats,
+                cols,
+                first,
+                n,
+                row,
+                rows.min(row + part),
+            );
+        });
+        let (total, parts) = room.split_at_mut(4 * width);
+        for part in parts.chunks_exact(4 * width) {
+            for (total, &sum) in total.iter_mut().zip(&part[..2 * width]) {
+                *total += sum;
+            }
+        }
+        for (d, total) in d.iter_mut().zip(total.chunks_exact(width)) {
+            let Some((w, d)) = d else { continue };
+            for (d, &total) in d[first..first + n].iter_mut().zip(total) {
+                *d = if *w == Write::Accumulate {
+                    *d + total
+                } else {
+                    total
+                };
+            }
+        }
+    }
 }
 
 multiversion! {
@@ -181,44 +255,40 @@ multiversion! {
 }
 
 multiversion! {
+    /// The sums of `n` columns over rows `row..end`: gamma's and beta's, and room for those of a block of rows.
     [T: Scalar]
     fn params_run(
-        dgamma: Option<(Write, &mut [T])>, dbeta: Option<(Write, &mut [T])>,
-        dy: &[T], x: &[T], stats: &[T], cols: usize, first: usize,
+        sums: &mut [T], dy: &[T], x: &[T], stats: &[T], cols: usize, first: usize, n: usize, row: usize, end: usize,
     ) -> () {
-        let n = match (&dgamma, &dbeta) {
-            (Some((_, d)), _) | (_, Some((_, d))) => d.len(),
-            _ => return,
-        };
-        let mut total = [[T::ZERO; BLOCK]; 2];
-        let rows = stats.len() / 2;
-        let mut row = 0;
-        while row < rows {
-            let end = rows.min(row + 64);
-            let mut part = [[T::ZERO; BLOCK]; 2];
-            let [g, b] = &mut part;
-            let (g, b) = (&mut g[..n], &mut b[..n]);
-            while row < end {
-                let dy = &dy[row * cols + first..][..n];
-                let x = &x[row * cols + first..][..n];
+        let width = sums.len() / 4;
+        let (total, part) = sums.split_at_mut(2 * width);
+        let (g, b) = part.split_at_mut(width);
+        let (g, b) = (&mut g[..n], &mut b[..n]);
+        total.fill(T::ZERO);
+        for start in (row..end).step_by(ROWS) {
+            g.fill(T::ZERO);
+            b.fill(T::ZERO);
+            // Row by row: memory is read ahead only in its order. Chunks are arrays, so that what is written cannot be what is read next.
+            for row in start..end.min(start + ROWS) {
+                let at = row * cols + first;
+                let (dy, dy_rest) = dy[at..at + n].as_chunks::<CHUNK>();
+                let (x, x_rest) = x[at..at + n].as_chunks::<CHUNK>();
                 let (mean, rstd) = (stats[2 * row], stats[2 * row + 1]);
-                for i in 0..n {
-                    g[i] += dy[i] * ((x[i] - mean) * rstd);
-                    b[i] += dy[i];
+                let (g, g_rest) = g.as_chunks_mut::<CHUNK>();
+                let (b, b_rest) = b.as_chunks_mut::<CHUNK>();
+                for c in 0..dy.len() {
+                    let (dy, x, old, old_b) = (dy[c], x[c], g[c], b[c]);
+                    g[c] = std::array::from_fn(|l| old[l] + dy[l] * ((x[l] - mean) * rstd));
+                    b[c] = std::array::from_fn(|l| old_b[l] + dy[l]);
                 }
-                row += 1;
+                for i in 0..dy_rest.len() {
+                    g_rest[i] += dy_rest[i] * ((x_rest[i] - mean) * rstd);
+                    b_rest[i] += dy_rest[i];
+                }
             }
-            for (total, part) in total.iter_mut().zip(&part) {
-                for i in 0..n {
-                    total[i] += part[i];
-                }
-            }
-        }
-        for (d, total) in [dgamma, dbeta].into_iter().zip(&total) {
-            if let Some((w, d)) = d {
-                for i in 0..n {
-                    d[i] = if w == Write::Accumulate { d[i] + total[i] } else { total[i] };
-                }
+            for i in 0..n {
+                total[i] += g[i];
+                total[width + i] += b[i];
             }
         }
     }

@@ -1,13 +1,14 @@
 //! Softmax and log-softmax of rows.
 
-use super::{exp_row, exp_sum, row_count, row_max, row_sum, rows_per_run};
+use super::{exp_sum, exp_sum_of, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
 use crate::scalar::{Arithmetic, Scalar};
-use crate::simd::multiversion;
-use crate::strided::BLOCK;
+use crate::simd::{multiversion, prefetch};
 use crate::threads::for_each_run;
+use std::cell::Cell;
 
-/// `out = softmax(x)` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch.
+/// `out = softmax(x)` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch. Exponentials
+/// below the smallest normal number count as 0.
 ///
 /// # Panics
 /// If lengths differ or are no whole number of rows.
@@ -93,21 +94,28 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
 #[inline(always)]
 pub(crate) fn softmax_row<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T]) {
     let max = row_max(out);
-    let mut room = [T::ZERO; BLOCK];
-    for out in out.chunks_mut(BLOCK) {
-        let x = &mut room[..out.len()];
-        x.copy_from_slice(out);
-        exp_row::<T, N>(out, x, max);
-    }
-    to_sum_one(out);
+    let cells = Cell::from_mut(out).as_slice_of_cells();
+    let sum = exp_sum_of::<T, N>(
+        cells.len(),
+        max,
+        |at, to| {
+            for (to, x) in to.iter_mut().zip(&cells[at..]) {
+                *to = x.get();
+            }
+        },
+        |at, e| {
+            for (out, &e) in cells[at..].iter().zip(e) {
+                out.set(e);
+            }
+        },
+    );
+    scale(out, sum.recip());
 }
 
-/// Divides a row by its sum.
 #[inline(always)]
-fn to_sum_one<T: Scalar>(out: &mut [T]) {
-    let scale = row_sum([&*out], |[x]| x).recip();
+fn scale<T: Scalar>(out: &mut [T], by: T) {
     for o in out {
-        *o *= scale;
+        *o *= by;
     }
 }
 
@@ -115,8 +123,10 @@ multiversion! {
     avx512 [T: Scalar as N]
     fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
-            exp_row::<T, N>(out, x, row_max(x));
-            to_sum_one(out);
+            let sum = exp_sum::<T, N>(x, row_max(x), |at, e| {
+                out[at..at + e.len()].copy_from_slice(e)
+            });
+            scale(out, sum.recip());
         }
     }
 }
@@ -142,7 +152,9 @@ multiversion! {
     fn log_softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let max = row_max(x);
-            let log_sum: T = N::from(exp_sum::<T, N>(x, max)).ln().into();
+            let log_sum: T = N::from(exp_sum::<T, N>(x, max, |at, e| {
+                prefetch(x.as_ptr().wrapping_add(cols + at), e.len());
+            })).ln().into();
             for i in 0..cols {
                 out[i] = x[i] - max - log_sum;
             }
@@ -159,7 +171,7 @@ multiversion! {
             let dy = &dy[r * cols..][..cols];
             let sum = row_sum([dy], |[dy]| dy);
             for i in 0..cols {
-                let e: T = N::from(y[i]).exp().into();
+                let e: T = N::from(y[i]).exp_bounded().into();
                 let g = dy[i] - e * sum;
                 dx[i] = if add { dx[i] + g } else { g };
             }

@@ -4,7 +4,7 @@ use crate::reference;
 use crate::scalar::Dual;
 use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
 
-const SHAPES: [(usize, usize); 11] = [
+const SHAPES: [(usize, usize); 15] = [
     (0, 4),
     (1, 1),
     (3, 2),
@@ -13,6 +13,11 @@ const SHAPES: [(usize, usize); 11] = [
     (3, 33),
     (2, 256),
     (2, 257),
+    // Around the chunks and the blocks of sums.
+    (3, 47),
+    (3, 48),
+    (2, 513),
+    (2, 1025),
     (1, 1000),
     (300, 128),
     (1000, 65),
@@ -95,6 +100,32 @@ fn softmax_of_extreme_rows() {
     assert_eq!((loss, lse), ([1000.0], [1000.0]));
     cross_entropy(&mut loss, &mut lse, &[0.0, 0.0, -inf], &[2], 3);
     assert_eq!(loss, [inf]);
+    cross_entropy(&mut loss, &mut lse, &[-inf; 3], &[1], 3);
+    assert_eq!(lse, [-inf]);
+    cross_entropy(&mut loss, &mut lse, &[inf, 5.0, -inf], &[1], 3);
+    assert_eq!((loss, lse), ([inf], [inf]));
+    cross_entropy(&mut loss, &mut lse, &[inf, f32::NAN, -inf], &[1], 3);
+    assert!(lse[0].is_nan());
+    // A row of -∞ alone, a NaN anywhere, and +∞ make NaN of a whole row, and of no other.
+    for cols in [3, 16, 33, 70, 600] {
+        for at in [0, 1, cols / 2, cols - 1] {
+            for bad in [f32::NAN, -inf, inf, 1e30] {
+                let mut x = vec![if bad == -inf { -inf } else { -2.0 }; cols];
+                x[at] = bad;
+                x.resize(2 * cols, 1.0);
+                let (mut p, mut l) = (x.clone(), x.clone());
+                softmax(&mut p, &x, cols);
+                log_softmax(&mut l, &x, cols);
+                for y in [p, l] {
+                    assert!(
+                        y[..cols].iter().all(|y| y.is_nan() == (bad != 1e30)),
+                        "{bad} {cols}"
+                    );
+                    assert!(y[cols..].iter().all(|y| y.is_finite()));
+                }
+            }
+        }
+    }
 }
 
 fn norms<N: Number>() {
@@ -150,6 +181,33 @@ fn norms<N: Number>() {
                 |o| layer_norm_backward_params(None, Some((w, o)), &dy, &x, &stats, cols),
                 |o| {
                     reference::layer_norm_backward_params(None, Some((w, o)), &dy, &x, &stats, cols)
+                },
+            );
+        }
+    }
+}
+
+/// Parts of the rows and strips of columns: sizes around what one strip, one part and the room hold.
+#[test]
+fn parameters_of_long_and_wide_layers_agree_with_the_reference() {
+    let mut numbers = Numbers::new(6);
+    for (rows, cols) in [(700, 47), (129, 300), (9, 4096), (70, 4097), (3, 12_000)] {
+        let (x, dy): (Vec<f32>, Vec<f32>) = (numbers.vec(rows * cols), numbers.vec(rows * cols));
+        let stats: Vec<f32> = numbers.vec(2 * rows);
+        for w in MODES {
+            let old: Vec<f32> = numbers.vec(2 * cols);
+            compare(
+                // Roundings of as many terms as there are rows at most, of a few units each.
+                10.0 + 10.0 * rows as f64,
+                &old,
+                |o| {
+                    let (g, b) = o.split_at_mut(cols);
+                    layer_norm_backward_params(Some((w, g)), Some((w, b)), &dy, &x, &stats, cols);
+                },
+                |o| {
+                    let (g, b) = o.split_at_mut(cols);
+                    let (g, b) = (Some((w, g)), Some((w, b)));
+                    reference::layer_norm_backward_params(g, b, &dy, &x, &stats, cols);
                 },
             );
         }

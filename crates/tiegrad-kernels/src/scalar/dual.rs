@@ -171,6 +171,10 @@ impl<R: Real> Arithmetic for Dual<R> {
         let y = self.re.exp();
         self.chain(y, y)
     }
+    fn exp_bounded(self) -> Self {
+        let y = self.re.exp_bounded();
+        self.chain(y, y)
+    }
     fn ln(self) -> Self {
         self.chain(self.re.ln(), self.re.recip())
     }

@@ -18,7 +18,7 @@ macro_rules! mathematics {
 macro_rules! arithmetic {
     ($float:ident, $math:ident) => {
         mathematics! {
-            $math: exp exp, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, sigmoid sigmoid, softplus softplus, erf erf,
+            $math: exp exp, exp_bounded exp_bounded, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, sigmoid sigmoid, softplus softplus, erf erf,
             sin_moderate sin, cos_moderate cos
         }
 

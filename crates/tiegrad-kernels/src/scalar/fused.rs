@@ -93,7 +93,7 @@ macro_rules! fused {
             const NEG_INFINITY: Self = Fused($float::NEG_INFINITY);
 
             mathematics! {
-                $math: exp exp, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, sigmoid sigmoid, softplus softplus, erf erf,
+                $math: exp exp, exp_bounded exp_bounded, ln ln, ln_1p ln_1p, exp_m1 exp_m1, tanh tanh, sigmoid sigmoid, softplus softplus, erf erf,
                 sin_moderate sin, cos_moderate cos
             }
             same!(sqrt(), abs(), recip(), powf(y: Self), powi(n: i32), maximum(y: Self), minimum(y: Self));

@@ -86,6 +86,43 @@ macro_rules! both {
 fn f32_exp() {
     both!(max_ulps f32: 1.03, |x| Arithmetic::exp(x), f64::exp);
 }
+/// Above, below and around the smallest normal number. Without fused multiply-add the last bit may differ.
+#[test]
+fn bounded_exponentials_are_those_of_exp_or_zero() {
+    macro_rules! check {
+        ($float:ident, $least:literal, $most:literal, $number:ty, $bound:literal) => {
+            for i in 0..=200_000 {
+                let x = $least + ($most - $least) * $float::from_f64(f64::from(i) / 2e5);
+                let [y, e] =
+                    [<$number>::from(x).exp_bounded(), <$number>::from(x).exp()].map($float::from);
+                if e < $float::MIN_POSITIVE {
+                    assert_eq!(y, 0.0, "at {x}");
+                } else {
+                    let distance = y.to_bits().abs_diff(e.to_bits());
+                    assert!(distance <= $bound, "at {x}");
+                }
+            }
+            let of = |x: $float| $float::from(<$number>::from(x).exp_bounded());
+            assert_eq!(of($float::NEG_INFINITY), 0.0);
+            // With a payload too, which reaches the bits that become the exponent.
+            for nan in [
+                $float::NAN,
+                -$float::NAN,
+                $float::from_bits($float::NAN.to_bits() | 0x155),
+            ] {
+                assert!(of(nan).is_nan());
+            }
+        };
+    }
+    check!(f32, -110.0, 88.0, f32, 1);
+    check!(f32, -87.4, -87.3, f32, 1);
+    check!(f32, -110.0, 88.0, Fused<f32>, 0);
+    check!(f32, -87.4, -87.3, Fused<f32>, 0);
+    check!(f64, -750.0, 709.0, f64, 1);
+    check!(f64, -708.4, -708.39, f64, 1);
+    check!(f64, -750.0, 709.0, Fused<f64>, 0);
+    check!(f64, -708.4, -708.39, Fused<f64>, 0);
+}
 #[test]
 fn f32_ln() {
     both!(max_ulps f32: 1.0, |x| Arithmetic::ln(x), f64::ln);
