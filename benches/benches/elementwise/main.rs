@@ -291,7 +291,7 @@ fn compute() {
         ("softplus", Softplus, None, |x: f32| x.max(0.0) + (-x.abs()).exp().ln_1p());
         ("gelu", Gelu, Some("erff"));
         ("gelu_tanh", GeluTanh, Some("tanhf"), |x: f32| {
-            x * (0.5 + 0.5 * (0.797_884_560_802_865_4 * x * (1.0 + 0.044_715 * x * x)).tanh())
+            x * (0.5 + 0.5 * (0.797_884_6 * x * (1.0 + 0.044_715 * x * x)).tanh())
         });
     }
     compute! {
