@@ -160,7 +160,7 @@ pub(super) unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sum
     }
 }
 
-/// A product with an inner dimension of 1 to 6, which takes about the time of writing the result: row by row, in the order of
+/// A product with an inner dimension of 1 to 5, which takes about the time of writing the result: row by row, in the order of
 /// memory.
 pub(super) struct Outer<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
 
@@ -177,15 +177,14 @@ impl<V: Vector> Kernel for Outer<'_, V> {
                     2 => outer::<V, 2>(g),
                     3 => outer::<V, 3>(g),
                     4 => outer::<V, 4>(g),
-                    5 => outer::<V, 5>(g),
-                    _ => outer::<V, 6>(g),
+                    _ => outer::<V, 5>(g),
                 }
             }
         }
     }
 }
 
-/// Columns of a row of the result that are written before the next row is: 6 rows of `b` of that length stay in the
+/// Columns of a row of the result that are written before the next row is: 5 rows of `b` of that length stay in the
 /// first-level cache.
 const SPAN: usize = 512;
 
