@@ -391,5 +391,29 @@ fn products_that_copy_both_operands_agree() {
     }
 }
 
+/// A `b` with contiguous rows that several blocks of `a` read from afar, and columns of `a` that are whole pages apart.
+#[test]
+fn products_of_large_operands_in_place_agree() {
+    for (m, n, k, a, single, double) in [
+        (100, 810, 512, PLAIN, false, true),
+        (100, 810, 512, T, false, true),
+        (1024, 300, 40, T, true, true),
+    ] {
+        let case = Case {
+            a,
+            alpha: -0.6,
+            beta: 0.7,
+            bias: Bias::PerColumn,
+            ..case(m, n, k)
+        };
+        if single {
+            check::<f32>(case, 1);
+        }
+        if double {
+            check::<f64>(case, 2);
+        }
+    }
+}
+
 mod epilogue;
 mod packed;
