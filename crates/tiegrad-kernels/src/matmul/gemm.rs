@@ -47,7 +47,8 @@ const BAND: usize = 4;
 pub(super) unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
-        if g.is_tiny() {
+        // A small part of a product of dot products keeps the order of its sums.
+        if g.dots == 0 && g.is_tiny() {
             V::call(Tiny::<V>(g));
         } else {
             larger::<V>(g);

@@ -4,7 +4,7 @@ use super::{Layout, PLAIN, T, factor, layout};
 use crate::matmul::{Gemm, Vectorized, gemm_at};
 use crate::scalar::DType;
 use crate::simd::Level;
-use crate::testing::{Number, Numbers};
+use crate::testing::{Number, Numbers, bits};
 use proptest::prelude::*;
 
 /// A float whose kernel can be run at any level that the machine has.
@@ -302,6 +302,50 @@ fn nan_and_infinity_propagate_on_every_path() {
                 reach::<f32>(m, n, k, layouts, bad);
                 reach::<f64>(m, n, k, layouts, bad);
             }
+        }
+    }
+}
+
+/// A few columns of a product have the bits that they have in the whole, however few they are: threads cut products anywhere.
+#[test]
+fn parts_have_the_bits_of_the_whole_on_every_path() {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2]) {
+        let mut numbers = Numbers::new((m + n + k) as u64);
+        let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+        let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
+        for level in levels() {
+            let mut g = Gemm::new(m, n, k);
+            (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+            (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+            let (mut whole, mut parts) = (vec![N::ZERO; m * n], vec![N::ZERO; m * n]);
+            (g.c, g.c_row, g.c_col) = (whole.as_mut_ptr(), n, 1);
+            g.orient();
+            // SAFETY: the vectors hold matrices of these sizes and strides; parts are of them.
+            unsafe {
+                gemm_at(level, &g);
+                g.c = parts.as_mut_ptr();
+                for (i, rows) in [(0, g.m / 2), (g.m / 2, g.m - g.m / 2)] {
+                    for j in (0..g.n).step_by(7) {
+                        gemm_at(level, &g.part(i, rows, j, 7.min(g.n - j)));
+                    }
+                }
+            }
+            assert!(
+                bits(&whole) == bits(&parts),
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?}: the bits differ"
+            );
+        }
+    }
+    for (m, n, k) in [
+        (3, 40, 16),
+        (2, 50, 9),
+        (1, 30, 8),
+        (20, 30, 12),
+        (40, 67, 40),
+    ] {
+        for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+            check::<f32>(m, n, k, layouts);
+            check::<f64>(m, n, k, layouts);
         }
     }
 }
