@@ -343,6 +343,7 @@ impl<T: Scalar> Gemm<T> {
         }
     }
 
+    /// What [`matmul`] is called with, as pointers.
     #[inline(always)]
     fn of(
         s: MatmulShape,
@@ -354,9 +355,6 @@ impl<T: Scalar> Gemm<T> {
         c: MatMut<'_, T>,
     ) -> Self {
         Gemm {
-            m: s.m,
-            n: s.n,
-            k: s.k,
             alpha,
             beta,
             a: a.data.as_ptr(),
@@ -371,7 +369,7 @@ impl<T: Scalar> Gemm<T> {
             bias: epilogue.bias_ptr(s.m, s.n),
             bias_by_row: epilogue.by_row,
             activation: epilogue.activation,
-            dots: 0,
+            ..Gemm::new(s.m, s.n, s.k)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::lines::Dots;
-use super::tile::{Strip, Strips, WIDE, heights, wide_tiles};
+use super::tile::{Strip, Strips, WIDE, heights, many_registers, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use super::wide::{CopiedStrips, columns_apart, rows_of_block};
 use crate::buffer::AlignedBuf;
@@ -68,7 +68,7 @@ pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>, wide: bool) {
     const { assert!(a_elements::<V>() * size_of::<V::Elem>() <= A_BYTES) };
     // SAFETY: promised by the caller.
     unsafe {
-        if wide_tiles::<V>(g) && g.n >= 2 * WIDE * V::LANES && !columns_apart(g) {
+        if const { many_registers::<V>() } && g.n >= 2 * WIDE * V::LANES && !columns_apart(g) {
             with_room(|room| {
                 V::call(CopiedStrips::<V> {
                     g,

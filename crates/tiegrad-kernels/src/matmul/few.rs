@@ -1,4 +1,4 @@
-//! Products of a few rows with a large right operand, which takes about the time of reading that.
+//! Products of one or two rows with a large right operand, which take about the time of reading that.
 
 use super::Gemm;
 use super::lines::store;
@@ -6,31 +6,29 @@ use super::vector::Vector;
 use crate::scalar::Arithmetic;
 use std::mem::MaybeUninit;
 
-/// Most rows of a product by [`rows`].
-pub(super) const FEW: usize = 16;
-/// Bytes of sums of a row: with the rows of `b` that pass over them, they stay in the first-level cache.
-const SUMS: usize = 2048;
+/// Room for the sums of some columns of the rows: with the rows of `b` that pass over them, they stay in the first-level cache.
+const SUMS: usize = 1024;
 
-/// A few rows times a `b` with contiguous rows, which are read in the order of memory, a few at a time, past the sums of all rows.
+/// One or two rows times a `b` with contiguous rows, which are read in the order of memory, a few at a time, past the sums of both.
 ///
 /// # Safety
-/// As [`Kernel::run`]; k <= KC, m <= FEW.
+/// As [`Scalar::gemm`](crate::Scalar); k <= KC, m <= 2.
 #[inline(always)]
 pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
     #[repr(align(64))]
-    struct Sums([MaybeUninit<u8>; FEW * SUMS]);
-    let mut sums = Sums([MaybeUninit::uninit(); FEW * SUMS]);
+    struct Sums<T>([MaybeUninit<T>; SUMS]);
+    let mut sums = Sums([MaybeUninit::<V::Elem>::uninit(); SUMS]);
     let sums: *mut V::Elem = sums.0.as_mut_ptr().cast();
     let width = if g.m == 1 {
-        1024
+        SUMS
     } else {
-        SUMS / size_of::<V::Elem>()
+        2048 / size_of::<V::Elem>()
     };
     // Rows that lie whole pages apart fall on one set of the cache.
     let apart = (g.b_row * size_of::<V::Elem>()).is_multiple_of(4096);
     for j in (0..g.n).step_by(width) {
         let part = g.part(0, g.m, j, width.min(g.n - j));
-        // SAFETY: columns and p are within the sizes; the sums have room for `width` columns of all rows, and the first step writes them all.
+        // SAFETY: columns and p are within the sizes; the sums have room for `width` columns of both rows, and the first step writes them all.
         unsafe {
             let mut p = 0;
             while !apart && g.k - p >= 8 {
@@ -55,7 +53,7 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
-/// Adds rows `p..p + R` of `b` to the sums of all rows, which are `width` apart.
+/// Adds rows `p..p + R` of `b` to the sums of both rows, which are `width` apart.
 ///
 /// # Safety
 /// As [`rows`]; the rows are within the sizes.
@@ -66,27 +64,23 @@ unsafe fn add_all<V: Vector, const R: usize>(
     sums: *mut V::Elem,
     width: usize,
 ) {
-    let mut i = 0;
-    // SAFETY: rows are within the sizes.
+    // SAFETY: promised by the caller.
     unsafe {
-        while g.m - i >= 2 {
-            add::<V, 2, R>(g, i, p, sums.add(i * width), width);
-            i += 2;
-        }
-        if i < g.m {
-            add::<V, 1, R>(g, i, p, sums.add(i * width), width);
+        if g.m == 1 {
+            add::<V, 1, R>(g, p, sums, width);
+        } else {
+            add::<V, 2, R>(g, p, sums, width);
         }
     }
 }
 
-/// Adds rows `p..p + R` of `b`, times their elements of `a`, to the sums of rows `i..i + I`, one after the other; the first ones to zeros.
+/// Adds rows `p..p + R` of `b`, times their elements of `a`, to the sums of all I rows, one after the other; the first ones to zeros.
 ///
 /// # Safety
-/// As [`rows`]; the rows are within the sizes.
+/// As [`rows`]; the rows are within the sizes, m = I.
 #[inline(always)]
 unsafe fn add<V: Vector, const I: usize, const R: usize>(
     g: &Gemm<V::Elem>,
-    i: usize,
     p: usize,
     sums: *mut V::Elem,
     width: usize,
@@ -97,7 +91,7 @@ unsafe fn add<V: Vector, const I: usize, const R: usize>(
         let mut b = [g.b; R];
         for r in 0..R {
             for (q, x) in x.iter_mut().enumerate() {
-                x[r] = V::splat(*g.a.add((i + q) * g.a_row + (p + r) * g.a_col));
+                x[r] = V::splat(*g.a.add(q * g.a_row + (p + r) * g.a_col));
             }
             b[r] = g.b.wrapping_add((p + r) * g.b_row);
         }

@@ -150,11 +150,12 @@ impl<T: Scalar> PackRoom<T> {
 }
 
 impl<T: Scalar> Gemm<T> {
-    /// Whether [`matmul`] sums strips of the right operand as it is given: neither dot products nor the transposed product, which give other bits.
+    /// Whether [`matmul`] sums strips of the right operand as it is given: neither dot products nor the transposed product, which give other bits, nor one of the
+    /// smallest, which is faster without a copy.
     pub(super) fn takes_strips(mut self) -> bool {
         let by_row = self.bias_by_row;
         self.orient();
-        self.dots == 0 && self.bias_by_row == by_row
+        self.dots == 0 && self.bias_by_row == by_row && !self.is_tiny()
     }
 }
 

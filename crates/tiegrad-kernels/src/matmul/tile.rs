@@ -8,10 +8,15 @@ use crate::scalar::Arithmetic;
 /// Vectors in a row of a wide tile, which has half the rows: it reads twice as long a piece of each row of `b`.
 pub(super) const WIDE: usize = 2 * NV;
 
+/// Whether there are registers for wide tiles of more than three rows.
+pub(super) const fn many_registers<V: Vector>() -> bool {
+    V::MR > 6
+}
+
 /// Whether `b` is read where it lies by wide tiles: where there are registers for them, they make it unnecessary to copy it.
 #[inline(always)]
 pub(super) fn wide_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    V::MR > 6 || g.m <= V::MR / 2
+    many_registers::<V>() || g.m <= V::MR / 2
 }
 
 /// Runs the product in strips of columns, with `b` read where it is.
@@ -79,7 +84,7 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
             let mut i = 0;
             let mut g = self.g;
             let copied;
-            if const { !TAIL } && !self.to.is_null() {
+            if const { !TAIL && (N <= NV || many_registers::<V>()) } && !self.to.is_null() {
                 // `copies` knows that no other heights occur.
                 match most_rows::<V, N>() - rows {
                     0 if const { V::MR > 6 && N > NV } => self.tile::<6, true>(0, 0, g),
@@ -88,10 +93,8 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
                     1 if const { V::MR > 6 } => self.tile::<11, true>(0, 0, g),
                     2 if const { V::MR > 6 } => self.tile::<10, true>(0, 0, g),
                     _ if const { V::MR > 6 } => self.tile::<9, true>(0, 0, g),
-                    0 if const { N <= NV } => self.tile::<6, true>(0, 0, g),
-                    _ if const { N <= NV } => self.tile::<5, true>(0, 0, g),
-                    0 => self.tile::<3, true>(0, 0, g),
-                    _ => self.tile::<2, true>(0, 0, g),
+                    0 => self.tile::<6, true>(0, 0, g),
+                    _ => self.tile::<5, true>(0, 0, g),
                 }
                 self.activate(0, rows);
                 i = rows;

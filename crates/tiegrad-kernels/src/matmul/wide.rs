@@ -5,7 +5,7 @@
 
 use super::Gemm;
 use super::blocks::{A_BYTES, Pack, TOGETHER, copy_strips, with_room};
-use super::tile::{Strip, Strips, WIDE, heights, most_rows, wide_tiles};
+use super::tile::{Strip, Strips, WIDE, heights, many_registers, most_rows};
 use super::vector::{Kernel, NV, Vector};
 
 /// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
@@ -20,7 +20,7 @@ pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
         assert!(BLOCK_OF_A + most_rows::<V, WIDE>() * V::KC * size_of::<V::Elem>() <= A_BYTES);
         assert!(48 * V::KC * size_of::<V::Elem>() <= BLOCK_OF_A);
     }
-    if !wide_tiles::<V>(g) || g.m <= 4 * height || g.n < WIDE * V::LANES {
+    if const { !many_registers::<V>() } || g.m <= 4 * height || g.n < WIDE * V::LANES {
         // SAFETY: promised by the caller.
         return unsafe { V::call(Strips::<V>(g)) };
     }

@@ -172,6 +172,8 @@ fn what_would_not_gain_is_not_copied() {
     assert!(copied(4, 1024, plain) && copied(128, 1024, transposed));
     assert!(!copied(4, 1023, plain) && !copied(8, 1024, transposed));
     assert!(!copied(3, 1024, transposed) && !copied(129, 1024, plain));
+    let mut small = |n, k| !room.pack(4, k, n, Mat::new(&b, k).t()).copy.is_empty();
+    assert!(small(17, 16) && !small(16, 16));
 }
 
 #[test]
