@@ -115,7 +115,7 @@ impl Vector for __m256 {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f32; 4] {
+    unsafe fn sum4(v: [Self; 4], to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe {
             let half =
@@ -123,12 +123,7 @@ impl Vector for __m256 {
             let two =
                 |a: __m128, b: __m128| _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
             let (a, b) = (two(half(v[0]), half(v[1])), two(half(v[2]), half(v[3])));
-            let mut sums = [0.0; 4];
-            _mm_storeu_ps(
-                sums.as_mut_ptr(),
-                _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a)),
-            );
-            sums
+            _mm_storeu_ps(to, _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a)));
         }
     }
 }
@@ -224,17 +219,15 @@ impl Vector for __m256d {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f64; 4] {
+    unsafe fn sum4(v: [Self; 4], to: *mut f64) {
         // SAFETY: promised by the caller.
         unsafe {
             let half =
                 |v: Self| _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
             let two =
                 |a: __m128d, b: __m128d| _mm_add_pd(_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b));
-            let mut sums = [0.0; 4];
-            _mm_storeu_pd(sums.as_mut_ptr(), two(half(v[0]), half(v[1])));
-            _mm_storeu_pd(sums.as_mut_ptr().add(2), two(half(v[2]), half(v[3])));
-            sums
+            _mm_storeu_pd(to, two(half(v[0]), half(v[1])));
+            _mm_storeu_pd(to.add(2), two(half(v[2]), half(v[3])));
         }
     }
 }

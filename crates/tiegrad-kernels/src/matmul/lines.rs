@@ -16,19 +16,26 @@ impl<V: Vector> Kernel for Dots<'_, V> {
         let mut i = 0;
         // SAFETY: rows are within the sizes.
         unsafe {
+            if const { V::MR > 6 } && g.n <= 2 {
+                while g.m - i >= 8 {
+                    band::<V, 8, 2>(g, i);
+                    i += 8;
+                }
+            }
             while g.m - i >= 4 {
-                if V::MR > 6 {
+                if const { V::MR > 6 } {
                     band::<V, 4, 4>(g, i);
                 } else {
                     band::<V, 4, 2>(g, i);
                 }
-                g.activate(i, 4, 0, g.n);
                 i += 4;
             }
-            while i < g.m {
+            if g.m - i >= 2 {
+                band::<V, 2, 4>(g, i);
+                i += 2;
+            }
+            if i < g.m {
                 band::<V, 1, 4>(g, i);
-                g.activate(i, 1, 0, g.n);
-                i += 1;
             }
         }
     }
@@ -47,14 +54,18 @@ unsafe fn band<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
             dots::<V, R, N>(g, i, j);
             j += N;
         }
-        if N > 2 && g.n - j >= 2 {
+        if N > 3 && g.n - j == 3 {
+            dots::<V, R, 3>(g, i, j);
+            j += 3;
+        }
+        if N > 2 && g.n - j == 2 {
             dots::<V, R, 2>(g, i, j);
             j += 2;
         }
-        while j < g.n {
+        if j < g.n {
             dots::<V, R, 1>(g, i, j);
-            j += 1;
         }
+        g.activate(i, R, 0, g.n);
     }
 }
 
@@ -104,14 +115,49 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
                 }
             }
         }
-        for q in (0..R * N).step_by(4) {
+        let plain = g.alpha == V::Elem::ONE
+            && g.beta == V::Elem::ZERO
+            && g.bias.is_null()
+            && g.activation != Activation::Relu;
+        let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
+        // Where four sums follow each other in memory, they are written at once.
+        let joined = plain && g.c_col == 1 && (N == 4 || R * N % 4 == 0 && g.c_row == N);
+        let mut sums = [V::Elem::ZERO; 16];
+        let (to, step) = match joined {
+            true if N == 4 => (c, g.c_row),
+            true => (c, 4),
+            false => (sums.as_mut_ptr(), 4),
+        };
+        // Not a loop, so that sums stay in registers.
+        let four = |q: usize| {
             let mut four = [zero; 4];
-            for (l, sum) in four.iter_mut().enumerate().take(R * N - q) {
-                *sum = acc[(q + l) / N][(q + l) % N];
+            for l in 0..4 {
+                if q + l < R * N {
+                    four[l] = acc[(q + l) / N][(q + l) % N];
+                }
             }
-            let sums = V::sum4(four);
-            for (l, &sum) in sums.iter().enumerate().take(R * N - q) {
-                finish(g, i + (q + l) / N, j + (q + l) % N, sum);
+            four
+        };
+        V::sum4(four(0), to);
+        if R * N > 4 {
+            V::sum4(four(4), to.wrapping_add(step));
+        }
+        if R * N > 8 {
+            V::sum4(four(8), to.wrapping_add(2 * step));
+        }
+        if R * N > 12 {
+            V::sum4(four(12), to.wrapping_add(3 * step));
+        }
+        if joined {
+            return;
+        }
+        for r in 0..R {
+            for v in 0..N {
+                if plain {
+                    *c.add(r * g.c_row + v * g.c_col) = sums[r * N + v];
+                } else {
+                    finish(g, i + r, j + v, sums[r * N + v]);
+                }
             }
         }
     }

@@ -126,14 +126,12 @@ impl Vector for float32x4_t {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f32; 4] {
-        let mut sums = [0.0; 4];
-        // SAFETY: the caller has NEON; there is room for four elements.
+    unsafe fn sum4(v: [Self; 4], to: *mut f32) {
+        // SAFETY: promised by the caller.
         unsafe {
             let (a, b) = (vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3]));
-            vst1q_f32(sums.as_mut_ptr(), vpaddq_f32(a, b));
+            vst1q_f32(to, vpaddq_f32(a, b));
         }
-        sums
     }
 }
 
@@ -223,13 +221,11 @@ impl Vector for float64x2_t {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f64; 4] {
-        let mut sums = [0.0; 4];
-        // SAFETY: the caller has NEON; there is room for four elements.
+    unsafe fn sum4(v: [Self; 4], to: *mut f64) {
+        // SAFETY: promised by the caller.
         unsafe {
-            vst1q_f64(sums.as_mut_ptr(), vpaddq_f64(v[0], v[1]));
-            vst1q_f64(sums.as_mut_ptr().add(2), vpaddq_f64(v[2], v[3]));
+            vst1q_f64(to, vpaddq_f64(v[0], v[1]));
+            vst1q_f64(to.add(2), vpaddq_f64(v[2], v[3]));
         }
-        sums
     }
 }

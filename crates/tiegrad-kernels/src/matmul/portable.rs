@@ -102,8 +102,11 @@ macro_rules! portable {
                 }
             }
             #[inline(always)]
-            unsafe fn sum4(v: [Self; 4]) -> [$float; 4] {
-                v.map(|v| v.0.iter().sum())
+            unsafe fn sum4(v: [Self; 4], to: *mut $float) {
+                for (i, v) in v.iter().enumerate() {
+                    // SAFETY: promised by the caller.
+                    unsafe { *to.add(i) = v.0.iter().sum() };
+                }
             }
         }
     };

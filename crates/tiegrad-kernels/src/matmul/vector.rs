@@ -67,10 +67,10 @@ pub(crate) trait Vector: Copy {
         to: *mut Self::Elem,
         to_stride: usize,
     );
-    /// The sums of the lanes of each, in one order for all four.
+    /// Writes the sums of the lanes of each, in one order for all four.
     /// # Safety
-    /// As [`call`](Vector::call).
-    unsafe fn sum4(v: [Self; 4]) -> [Self::Elem; 4];
+    /// `to` is valid for four writes.
+    unsafe fn sum4(v: [Self; 4], to: *mut Self::Elem);
 }
 
 /// Something to run in a function compiled for an instruction set.
