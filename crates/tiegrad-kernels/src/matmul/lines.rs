@@ -13,59 +13,63 @@ impl<V: Vector> Kernel for Dots<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
-        let mut i = 0;
-        // SAFETY: rows are within the sizes.
+        // The longer side is read once: a few rows pass over each group of columns, or a few columns over each group of rows.
+        let block = if g.m < g.n { g.m } else { 8 };
+        // SAFETY: rows and columns are within the sizes.
         unsafe {
-            if const { V::MR > 6 } && g.n <= 2 {
-                while g.m - i >= 8 {
-                    band::<V, 8, 2>(g, i);
-                    i += 8;
-                }
-            }
-            while g.m - i >= 4 {
+            for i in (0..g.m).step_by(block) {
+                let rows = block.min(g.m - i);
+                let mut j = 0;
                 if const { V::MR > 6 } {
-                    band::<V, 4, 4>(g, i);
-                } else {
-                    band::<V, 4, 2>(g, i);
+                    while g.n - j >= 4 {
+                        columns::<V, 4>(g, i, rows, j);
+                        j += 4;
+                    }
+                    if g.n - j == 3 {
+                        columns::<V, 3>(g, i, rows, j);
+                        j += 3;
+                    }
                 }
-                i += 4;
-            }
-            if g.m - i >= 2 {
-                band::<V, 2, 4>(g, i);
-                i += 2;
-            }
-            if i < g.m {
-                band::<V, 1, 4>(g, i);
+                while g.n - j >= 2 {
+                    columns::<V, 2>(g, i, rows, j);
+                    j += 2;
+                }
+                if j < g.n {
+                    columns::<V, 1>(g, i, rows, j);
+                }
+                g.activate(i, rows, 0, g.n);
             }
         }
     }
 }
 
-/// Rows `i..i + R` of the result, N columns at a time. R * N sums, N vectors of `b` and one of `a` fit into the registers.
+/// Columns `j..j + N` of `rows` rows of the result from `i` on, in groups of rows whose sums, with N vectors of `b` and one of `a`, fit into the registers.
 ///
 /// # Safety
-/// As [`Scalar::gemm`]; the rows are within the result, and the inner strides are 1.
+/// As [`Scalar::gemm`]; the elements are within the result, and the inner strides are 1.
 #[inline(always)]
-unsafe fn band<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize) {
-    let mut j = 0;
-    // SAFETY: columns are within the sizes; the rest is promised by the caller.
+unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: usize, j: usize) {
+    let end = i + rows;
+    let mut i = i;
+    // SAFETY: promised by the caller.
     unsafe {
-        while g.n - j >= N {
-            dots::<V, R, N>(g, i, j);
-            j += N;
+        if const { V::MR > 6 && N <= 2 } {
+            while end - i >= 8 {
+                dots::<V, 8, N>(g, i, j);
+                i += 8;
+            }
         }
-        if N > 3 && g.n - j == 3 {
-            dots::<V, R, 3>(g, i, j);
-            j += 3;
+        while end - i >= 4 {
+            dots::<V, 4, N>(g, i, j);
+            i += 4;
         }
-        if N > 2 && g.n - j == 2 {
-            dots::<V, R, 2>(g, i, j);
-            j += 2;
+        if end - i >= 2 {
+            dots::<V, 2, N>(g, i, j);
+            i += 2;
         }
-        if j < g.n {
-            dots::<V, R, 1>(g, i, j);
+        if i < end {
+            dots::<V, 1, N>(g, i, j);
         }
-        g.activate(i, R, 0, g.n);
     }
 }
 
