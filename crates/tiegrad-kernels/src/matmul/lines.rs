@@ -218,8 +218,9 @@ impl<V: Vector> Kernel for Outer<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
-        for j in (0..g.n).step_by(SPAN) {
-            let g = &g.part(0, g.m, j, SPAN.min(g.n - j));
+        let span = SPAN / (g.k * size_of::<V::Elem>());
+        for j in (0..g.n).step_by(span) {
+            let g = &g.part(0, g.m, j, span.min(g.n - j));
             // SAFETY: promised by the caller.
             unsafe {
                 match g.k {
@@ -234,9 +235,8 @@ impl<V: Vector> Kernel for Outer<'_, V> {
     }
 }
 
-/// Columns of a row of the result that are written before the next row is: 5 rows of `b` of that length stay in the
-/// first-level cache.
-const SPAN: usize = 512;
+/// Bytes of the rows of `b` that pass over all rows of the result before their next columns do: they stay in the first-level cache.
+const SPAN: usize = 16 << 10;
 
 /// # Safety
 /// As [`Scalar::gemm`]; k = K; rows of `b` and of the result are contiguous.
@@ -255,7 +255,14 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
             for p in 0..K {
                 x[p] = V::splat(*g.a.add(i * g.a_row + p * g.a_col));
             }
+            // Vectors that are written across the end of a line take twice the time.
+            let line = V::LANES * size_of::<V::Elem>();
+            let before = (c as usize).wrapping_neg() % line / size_of::<V::Elem>();
             let mut j = 0;
+            if before > 0 && g.n >= 12 * V::LANES {
+                outer_part::<V, K>(&g.part(0, g.m, 0, before), i, 0, x);
+                j = before;
+            }
             while g.n - j >= V::LANES {
                 let mut y = zero;
                 for p in 0..K {
@@ -269,13 +276,25 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
                 j += V::LANES;
             }
             if j < g.n {
-                let mut y = zero;
-                for p in 0..K {
-                    y = x[p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
-                }
-                store(g, i, j, y);
+                outer_part::<V, K>(g, i, j, x);
             }
             g.activate(i, 1, 0, g.n);
         }
+    }
+}
+
+/// The last elements of row `i`, from column `j` on, less than a vector of them.
+///
+/// # Safety
+/// As [`outer`].
+#[inline(always)]
+unsafe fn outer_part<V: Vector, const K: usize>(g: &Gemm<V::Elem>, i: usize, j: usize, x: [V; K]) {
+    // SAFETY: promised by the caller; only elements before column n are read and written.
+    unsafe {
+        let mut y = V::splat(V::Elem::ZERO);
+        for p in 0..K {
+            y = x[p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
+        }
+        store(g, i, j, y);
     }
 }
