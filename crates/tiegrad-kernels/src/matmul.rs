@@ -14,6 +14,7 @@ mod epilogue;
 mod few;
 mod gemm;
 mod lines;
+mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod packed;
@@ -35,6 +36,7 @@ pub(crate) use choice::{gemm_at, packed_at};
 pub(crate) use epilogue::activate;
 pub use epilogue::{Activation, Epilogue};
 pub(crate) use gemm::gemm_plain;
+use narrow::together;
 #[doc(hidden)]
 pub use packed::Job;
 pub use packed::{PackRoom, Packed, matmul_packed};
@@ -396,6 +398,10 @@ impl<T: Scalar> Gemm<T> {
     #[inline(always)]
     fn orient(&mut self) {
         if self.is_tiny() {
+            return;
+        }
+        let lanes = simd::level().bytes() / size_of::<T>();
+        if T::VECTORIZED && self.n <= 4 && together(self, lanes) > 0 {
             return;
         }
         // A column is a row of the transposed product, and a column-major result its transpose.

@@ -115,6 +115,16 @@ impl Vector for __m256 {
         }
     }
     #[inline(always)]
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let at = _mm256_loadu_si256(at.cast());
+            let [a, b] = from.map(|v| _mm256_permutevar8x32_ps(v, at));
+            // Bit 3 says which vector, at the place where a blend looks for it.
+            _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(at)))
+        }
+    }
+    #[inline(always)]
     unsafe fn sum4(v: [Self; 4], to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe {
@@ -216,6 +226,21 @@ impl Vector for __m256d {
             let (r0, r1) = (pair(0), pair(1));
             _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));
             _mm256_storeu_pd(to.add(to_stride), _mm256_unpackhi_pd(r0, r1));
+        }
+    }
+    #[inline(always)]
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let at = _mm256_cvtepu32_epi64(_mm_loadu_si128(at.cast()));
+            // An element is two halves, 2 * at and the next.
+            let low = _mm256_slli_epi64::<1>(at);
+            let high = _mm256_slli_epi64::<32>(_mm256_add_epi64(low, _mm256_set1_epi64x(1)));
+            let halves = _mm256_or_si256(low, high);
+            let [a, b] = from.map(|v| _mm256_permutevar8x32_ps(_mm256_castpd_ps(v), halves));
+            // Bit 2 says which vector, at the place where a blend looks for it.
+            let which = _mm256_castsi256_pd(_mm256_slli_epi64::<61>(at));
+            _mm256_blendv_pd(_mm256_castps_pd(a), _mm256_castps_pd(b), which)
         }
     }
     #[inline(always)]

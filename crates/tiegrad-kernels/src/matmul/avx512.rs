@@ -102,6 +102,11 @@ impl Vector for __m512 {
         }
     }
     #[inline(always)]
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_permutex2var_ps(from[0], _mm512_loadu_si512(at.cast()), from[1]) }
+    }
+    #[inline(always)]
     unsafe fn sum4(v: [Self; 4], to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe {
@@ -190,6 +195,14 @@ impl Vector for __m512d {
             let (r0, r1) = (runs(0), runs(1));
             _mm512_storeu_pd(to, _mm512_unpacklo_pd(r0, r1));
             _mm512_storeu_pd(to.add(to_stride), _mm512_unpackhi_pd(r0, r1));
+        }
+    }
+    #[inline(always)]
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let at = _mm512_cvtepu32_epi64(_mm256_loadu_si256(at.cast()));
+            _mm512_permutex2var_pd(from[0], at, from[1])
         }
     }
     #[inline(always)]

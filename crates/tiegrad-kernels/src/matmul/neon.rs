@@ -126,6 +126,17 @@ impl Vector for float32x4_t {
         }
     }
     #[inline(always)]
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            // The numbers of an element's four bytes.
+            let bytes = vmlaq_n_u32(vdupq_n_u32(0x0302_0100), vld1q_u32(at), 0x0404_0404);
+            let from = from.map(|v| vreinterpretq_u8_f32(v));
+            let from = uint8x16x2_t(from[0], from[1]);
+            vreinterpretq_f32_u8(vqtbl2q_u8(from, vreinterpretq_u8_u32(bytes)))
+        }
+    }
+    #[inline(always)]
     unsafe fn sum4(v: [Self; 4], to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe {
@@ -218,6 +229,20 @@ impl Vector for float64x2_t {
             let (r0, r1) = (vld1q_f64(from), vld1q_f64(from.add(stride)));
             vst1q_f64(to, vzip1q_f64(r0, r1));
             vst1q_f64(to.add(to_stride), vzip2q_f64(r0, r1));
+        }
+    }
+    #[inline(always)]
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            // The numbers of an element's eight bytes, four and four.
+            let at = vld1_u32(at);
+            let twice = vcombine_u32(vzip1_u32(at, at), vzip2_u32(at, at));
+            let first = vreinterpretq_u32_u64(vdupq_n_u64(0x0706_0504_0302_0100));
+            let bytes = vmlaq_n_u32(first, twice, 0x0808_0808);
+            let from = from.map(|v| vreinterpretq_u8_f64(v));
+            let from = uint8x16x2_t(from[0], from[1]);
+            vreinterpretq_f64_u8(vqtbl2q_u8(from, vreinterpretq_u8_u32(bytes)))
         }
     }
     #[inline(always)]

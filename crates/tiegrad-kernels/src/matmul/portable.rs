@@ -102,6 +102,16 @@ macro_rules! portable {
                 }
             }
             #[inline(always)]
+            unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+                let mut v = from[0];
+                for (l, x) in v.0.iter_mut().enumerate() {
+                    // SAFETY: promised by the caller.
+                    let at = unsafe { *at.add(l) } as usize;
+                    *x = from[at / $lanes].0[at % $lanes];
+                }
+                v
+            }
+            #[inline(always)]
             unsafe fn sum4(v: [Self; 4], to: *mut $float) {
                 for (i, v) in v.iter().enumerate() {
                     // SAFETY: promised by the caller.

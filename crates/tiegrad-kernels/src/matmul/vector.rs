@@ -67,6 +67,10 @@ pub(crate) trait Vector: Copy {
         to: *mut Self::Elem,
         to_stride: usize,
     );
+    /// Lane l is element `at[l]` of the two vectors, one after the other.
+    /// # Safety
+    /// `at` is valid for `LANES` reads, of numbers below `2 * LANES`.
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self;
     /// Writes the sums of the lanes of each, in one order for all four.
     /// # Safety
     /// `to` is valid for four writes.
