@@ -400,9 +400,12 @@ impl<T: Scalar> Gemm<T> {
         if self.is_tiny() {
             return;
         }
-        let lanes = simd::level().bytes() / size_of::<T>();
-        if T::VECTORIZED && self.n <= 4 && together(self, lanes) > 0 {
-            return;
+        // Short rows that share vectors stay rows.
+        if self.n <= 4 && self.m >= 32 && T::VECTORIZED {
+            let lanes = simd::level().bytes() / size_of::<T>();
+            if together(self, lanes) > 0 {
+                return;
+            }
         }
         // A column is a row of the transposed product, and a column-major result its transpose.
         if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {

@@ -125,7 +125,7 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
             && g.activation != Activation::Relu;
         let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
         // Where four sums follow each other in memory, they are written at once.
-        let joined = plain && g.c_col == 1 && (N == 4 || R * N % 4 == 0 && g.c_row == N);
+        let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);
         let mut sums = [V::Elem::ZERO; 16];
         let (to, step) = match joined {
             true if N == 4 => (c, g.c_row),

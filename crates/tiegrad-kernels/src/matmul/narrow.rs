@@ -19,6 +19,7 @@ pub(super) fn together<T: Scalar>(g: &Gemm<T>, lanes: usize) -> usize {
     // A single column is better computed as dot products from 8 on.
     let usual = g.m >= ROWS
         && (g.n > 1 || g.k < 8)
+        && g.n >= 1
         && g.k >= 1
         && g.k <= DEPTH
         && 3 * g.n <= lanes
