@@ -40,7 +40,7 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
 }
 
 /// Rows that are written together where the inner dimension is short.
-const BAND: usize = 4;
+const BAND: usize = 6;
 
 /// # Safety
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set.
@@ -93,8 +93,10 @@ unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         // In bands of a few rows where writing the result takes much of the time: lines of many rows may fall on one set of
         // the cache.
         if g.k <= 8 && wide && g.m > BAND && g.b_col == 1 {
-            for i in (0..g.m).step_by(BAND) {
-                V::call(Strips::<V>(&g.part(i, BAND.min(g.m - i), 0, g.n)));
+            let bands = g.m.div_ceil(BAND);
+            let band = g.m.div_ceil(bands);
+            for i in (0..g.m).step_by(band) {
+                V::call(Strips::<V>(&g.part(i, band.min(g.m - i), 0, g.n)));
             }
             return;
         }

@@ -242,6 +242,31 @@ const SPAN: usize = 16 << 10;
 /// As [`Scalar::gemm`]; k = K; rows of `b` and of the result are contiguous.
 #[inline(always)]
 unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
+    // Vectors that are written across the end of a line take twice the time. Rows that begin at different places of a line are written one by one where
+    // they are long, several others at once, which read `b` once for all.
+    let line = V::LANES * size_of::<V::Elem>();
+    let together =
+        g.n < 12 * V::LANES || K >= 3 || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line);
+    let mut i = 0;
+    // SAFETY: rows are within the result.
+    unsafe {
+        while together && g.m - i >= 4 {
+            outer_rows::<V, K, 4>(g, i);
+            i += 4;
+        }
+        while i < g.m {
+            outer_rows::<V, K, 1>(g, i);
+            i += 1;
+        }
+    }
+}
+
+/// Rows `i..i + R`.
+///
+/// # Safety
+/// As [`outer`]; the rows are within the result.
+#[inline(always)]
+unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem>, i: usize) {
     // SAFETY: rows, columns and p < K are within the sizes, so the caller promises that they are valid.
     unsafe {
         let zero = V::splat(V::Elem::ZERO);
@@ -249,52 +274,66 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
             && g.beta == V::Elem::ZERO
             && g.bias.is_null()
             && g.activation != Activation::Relu;
-        for i in 0..g.m {
-            let c = g.c.add(i * g.c_row);
-            let mut x = [zero; K];
+        let mut x = [[zero; K]; R];
+        for r in 0..R {
             for p in 0..K {
-                x[p] = V::splat(*g.a.add(i * g.a_row + p * g.a_col));
+                x[r][p] = V::splat(*g.a.add((i + r) * g.a_row + p * g.a_col));
             }
-            // Vectors that are written across the end of a line take twice the time.
-            let line = V::LANES * size_of::<V::Elem>();
-            let before = (c as usize).wrapping_neg() % line / size_of::<V::Elem>();
-            let mut j = 0;
-            if before > 0 && g.n >= 12 * V::LANES {
-                outer_part::<V, K>(&g.part(0, g.m, 0, before), i, 0, x);
-                j = before;
-            }
-            while g.n - j >= V::LANES {
-                let mut y = zero;
-                for p in 0..K {
-                    y = x[p].mul_add(V::load(g.b.add(p * g.b_row + j)), y);
-                }
-                if plain {
-                    y.store(c.add(j));
-                } else {
-                    store(g, i, j, y);
-                }
-                j += V::LANES;
-            }
-            if j < g.n {
-                outer_part::<V, K>(g, i, j, x);
-            }
-            g.activate(i, 1, 0, g.n);
         }
+        let c = g.c.add(i * g.c_row);
+        let line = V::LANES * size_of::<V::Elem>();
+        let before = (c as usize).wrapping_neg() % line / size_of::<V::Elem>();
+        let mut j = 0;
+        if before > 0
+            && g.n >= 12 * V::LANES
+            && (R == 1 || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line))
+        {
+            outer_part::<V, K, R>(&g.part(0, g.m, 0, before), i, 0, x);
+            j = before;
+        }
+        while g.n - j >= V::LANES {
+            let mut y = [zero; R];
+            for p in 0..K {
+                let b = V::load(g.b.add(p * g.b_row + j));
+                for r in 0..R {
+                    y[r] = x[r][p].mul_add(b, y[r]);
+                }
+            }
+            for r in 0..R {
+                if plain {
+                    y[r].store(c.add(r * g.c_row + j));
+                } else {
+                    store(g, i + r, j, y[r]);
+                }
+            }
+            j += V::LANES;
+        }
+        if j < g.n {
+            outer_part::<V, K, R>(g, i, j, x);
+        }
+        g.activate(i, R, 0, g.n);
     }
 }
 
-/// The last elements of row `i`, from column `j` on, less than a vector of them.
+/// The last elements of the rows, from column `j` on, less than a vector of them.
 ///
 /// # Safety
-/// As [`outer`].
+/// As [`outer_rows`].
 #[inline(always)]
-unsafe fn outer_part<V: Vector, const K: usize>(g: &Gemm<V::Elem>, i: usize, j: usize, x: [V; K]) {
+unsafe fn outer_part<V: Vector, const K: usize, const R: usize>(
+    g: &Gemm<V::Elem>,
+    i: usize,
+    j: usize,
+    x: [[V; K]; R],
+) {
     // SAFETY: promised by the caller; only elements before column n are read and written.
     unsafe {
-        let mut y = V::splat(V::Elem::ZERO);
-        for p in 0..K {
-            y = x[p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
+        for r in 0..R {
+            let mut y = V::splat(V::Elem::ZERO);
+            for p in 0..K {
+                y = x[r][p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
+            }
+            store(g, i + r, j, y);
         }
-        store(g, i, j, y);
     }
 }
