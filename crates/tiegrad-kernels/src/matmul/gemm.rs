@@ -87,7 +87,7 @@ unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
             return blocks::small::<V>(g);
         }
         let wide = g.n >= 8 * NV * V::LANES;
-        if g.k >= 1 && g.k <= if wide { 5 } else { 3 } && g.n >= 2 * V::LANES && g.b_col == 1 {
+        if g.k >= 1 && g.k <= 8 && g.n >= 2 * V::LANES && g.b_col == 1 {
             return V::call(Outer::<V>(g));
         }
         // In bands of a few rows where writing the result takes much of the time: lines of many rows may fall on one set of

@@ -1,6 +1,7 @@
 //! Products of one or a few rows.
 
 use super::gemm::finish;
+use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
@@ -228,7 +229,10 @@ impl<V: Vector> Kernel for Outer<'_, V> {
                     2 => outer::<V, 2>(g),
                     3 => outer::<V, 3>(g),
                     4 => outer::<V, 4>(g),
-                    _ => outer::<V, 5>(g),
+                    5 => outer::<V, 5>(g),
+                    6 => outer::<V, 6>(g),
+                    7 => outer::<V, 7>(g),
+                    _ => outer::<V, 8>(g),
                 }
             }
         }
@@ -250,9 +254,22 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
     let mut i = 0;
     // SAFETY: rows are within the result.
     unsafe {
-        while together && g.m - i >= 4 {
-            outer_rows::<V, K, 4>(g, i);
-            i += 4;
+        // K vectors for each row, one sum each and one of `b` fit into the registers.
+        if together && const { !many_registers::<V>() } {
+            while g.m - i >= 2 {
+                outer_rows::<V, K, 2>(g, i);
+                i += 2;
+            }
+        } else if together && const { K > 6 } {
+            while g.m - i >= 3 {
+                outer_rows::<V, K, 3>(g, i);
+                i += 3;
+            }
+        } else if together {
+            while g.m - i >= 4 {
+                outer_rows::<V, K, 4>(g, i);
+                i += 4;
+            }
         }
         while i < g.m {
             outer_rows::<V, K, 1>(g, i);
