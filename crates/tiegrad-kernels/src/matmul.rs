@@ -10,13 +10,14 @@ mod avx2;
 mod avx512;
 mod blocks;
 mod choice;
+mod dots;
 mod epilogue;
 mod few;
 mod gemm;
-mod lines;
 mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod outer;
 mod packed;
 mod portable;
 mod tile;

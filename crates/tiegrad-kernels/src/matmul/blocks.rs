@@ -1,7 +1,7 @@
 //! Products whose operands are copied first: when that pays, where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
-use super::lines::Dots;
+use super::dots::Dots;
 use super::tile::{Strip, Strips, WIDE, heights, many_registers, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use super::wide::{CopiedStrips, columns_apart, rows_of_block};

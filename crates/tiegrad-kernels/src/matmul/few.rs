@@ -1,7 +1,7 @@
 //! Products of one or two rows with a large right operand, which take about the time of reading that.
 
 use super::Gemm;
-use super::lines::store;
+use super::gemm::store;
 use super::vector::Vector;
 use crate::scalar::Arithmetic;
 use std::mem::MaybeUninit;

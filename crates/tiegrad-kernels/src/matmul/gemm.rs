@@ -1,10 +1,11 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
+use super::dots::Dots;
 use super::epilogue::relu;
-use super::lines::{Dots, Outer};
 use super::narrow::{Narrow, together};
-use super::tile::{Strip, Strips};
+use super::outer::Outer;
+use super::tile::Strip;
 use super::tiny::Tiny;
 use super::vector::{NV, Vector};
 use super::wide::in_place;
@@ -38,9 +39,6 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
         }
     }
 }
-
-/// Rows that are written together where the inner dimension is short.
-const BAND: usize = 6;
 
 /// # Safety
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set.
@@ -86,19 +84,9 @@ unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         if g.k <= 16 && g.m <= V::MC && g.b_col != 1 {
             return blocks::small::<V>(g);
         }
-        let wide = g.n >= 8 * NV * V::LANES;
-        if g.k >= 1 && g.k <= 8 && g.n >= 2 * V::LANES && g.b_col == 1 {
+        let shortest = if g.k <= 3 { 2 } else { 4 };
+        if g.k >= 1 && g.k <= 8 && g.n >= shortest * V::LANES && g.b_col == 1 {
             return V::call(Outer::<V>(g));
-        }
-        // In bands of a few rows where writing the result takes much of the time: lines of many rows may fall on one set of
-        // the cache.
-        if g.k <= 8 && wide && g.m > BAND && g.b_col == 1 {
-            let bands = g.m.div_ceil(BAND);
-            let band = g.m.div_ceil(bands);
-            for i in (0..g.m).step_by(band) {
-                V::call(Strips::<V>(&g.part(i, band.min(g.m - i), 0, g.n)));
-            }
-            return;
         }
         if g.k <= V::KC && g.b_col == 1 && !worth_packing::<V>(g) {
             return in_place::<V>(g);
@@ -194,6 +182,49 @@ pub(super) unsafe fn finish<T: Scalar>(g: &Gemm<T>, i: usize, j: usize, sum: T) 
             y = relu(y);
         }
         *c = y;
+    }
+}
+
+/// Writes as many elements as there are of row `i` from column `j` on, a vector at most, from their sums; a long activation is
+/// left to [`Gemm::activate`].
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the elements are within the result, whose rows are contiguous.
+#[inline(always)]
+pub(super) unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sums: V) {
+    let left = g.n - j;
+    // SAFETY: promised by the caller; only `left` elements are read and written.
+    unsafe {
+        let get = |p: *const V::Elem| {
+            if left < V::LANES {
+                V::load_part(p, left)
+            } else {
+                V::load(p)
+            }
+        };
+        let c = g.c.add(i * g.c_row + j);
+        let mut y = sums;
+        if g.alpha != V::Elem::ONE {
+            y = V::splat(g.alpha).mul(y);
+        }
+        if g.beta != V::Elem::ZERO {
+            y = V::splat(g.beta).mul_add(get(c), y);
+        }
+        if !g.bias.is_null() {
+            y = y.add(if g.bias_by_row {
+                V::splat(*g.bias.add(i))
+            } else {
+                get(g.bias.add(j))
+            });
+        }
+        if g.activation == Activation::Relu {
+            y = y.relu();
+        }
+        if left < V::LANES {
+            y.store_part(c, left);
+        } else {
+            y.store(c);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The smallest products: so few rows and columns and so short sums that whatever is decided first costs more than the sums.
 
-use super::lines::store;
+use super::gemm::store;
 use super::vector::{Kernel, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;

@@ -1,0 +1,169 @@
+//! Products of few rows or columns as dot products.
+
+use super::gemm::finish;
+use super::tile::many_registers;
+use super::vector::{Kernel, Vector};
+use super::{Activation, Gemm};
+use crate::scalar::Arithmetic;
+
+/// Rows of `a` times columns of `b`, both contiguous, as dot products along the inner dimension: for a result of few rows or
+/// columns, which would leave vectors along its rows mostly empty.
+pub(super) struct Dots<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Dots<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        // The longer side is read once: a few rows pass over each group of columns, or a few columns over each group of rows.
+        let block = if g.m < g.n { g.m } else { 8 };
+        // SAFETY: rows and columns are within the sizes.
+        unsafe {
+            for i in (0..g.m).step_by(block) {
+                let rows = block.min(g.m - i);
+                let mut j = 0;
+                if const { many_registers::<V>() } {
+                    while g.n - j >= 4 {
+                        columns::<V, 4>(g, i, rows, j);
+                        j += 4;
+                    }
+                    if g.n - j == 3 {
+                        columns::<V, 3>(g, i, rows, j);
+                        j += 3;
+                    }
+                }
+                while g.n - j >= 2 {
+                    columns::<V, 2>(g, i, rows, j);
+                    j += 2;
+                }
+                if j < g.n {
+                    columns::<V, 1>(g, i, rows, j);
+                }
+                g.activate(i, rows, 0, g.n);
+            }
+        }
+    }
+}
+
+/// Columns `j..j + N` of `rows` rows of the result from `i` on, in groups of rows whose sums, with N vectors of `b` and one of `a`, fit into the registers.
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the elements are within the result, and the inner strides are 1.
+#[inline(always)]
+unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: usize, j: usize) {
+    let end = i + rows;
+    let mut i = i;
+    // SAFETY: promised by the caller.
+    unsafe {
+        if const { many_registers::<V>() && N <= 2 } {
+            while end - i >= 8 {
+                dots::<V, 8, N>(g, i, j);
+                i += 8;
+            }
+        }
+        while end - i >= 4 {
+            dots::<V, 4, N>(g, i, j);
+            i += 4;
+        }
+        if end - i >= 2 {
+            dots::<V, 2, N>(g, i, j);
+            i += 2;
+        }
+        if i < end {
+            dots::<V, 1, N>(g, i, j);
+        }
+    }
+}
+
+/// Elements (i..i + R, j..j + N) as dot products. Each is one chain of vectors, whose lanes are then summed in one order,
+/// wherever in a tile it sits.
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the elements are within the result, and the inner strides are 1.
+#[inline(always)]
+unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize, j: usize) {
+    // SAFETY: elements are within the sizes, so the caller promises that they are valid.
+    unsafe {
+        let zero = V::splat(V::Elem::ZERO);
+        let mut a = [g.a.add(i * g.a_row); R];
+        for r in 1..R {
+            a[r] = a[r - 1].add(g.a_row);
+        }
+        let mut b = [g.b.add(j * g.b_col); N];
+        for c in 1..N {
+            b[c] = b[c - 1].add(g.b_col);
+        }
+        let mut acc = [[zero; N]; R];
+        let mut p = 0;
+        while g.k - p >= V::LANES {
+            let mut y = [zero; N];
+            for c in 0..N {
+                y[c] = V::load(b[c].add(p));
+            }
+            for r in 0..R {
+                let x = V::load(a[r].add(p));
+                for c in 0..N {
+                    acc[r][c] = x.mul_add(y[c], acc[r][c]);
+                }
+            }
+            p += V::LANES;
+        }
+        if p < g.k {
+            let rest = g.k - p;
+            let mut y = [zero; N];
+            for c in 0..N {
+                y[c] = V::load_part(b[c].add(p), rest);
+            }
+            for r in 0..R {
+                let x = V::load_part(a[r].add(p), rest);
+                for c in 0..N {
+                    acc[r][c] = x.mul_add(y[c], acc[r][c]);
+                }
+            }
+        }
+        let plain = g.alpha == V::Elem::ONE
+            && g.beta == V::Elem::ZERO
+            && g.bias.is_null()
+            && g.activation != Activation::Relu;
+        let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
+        // Where four sums follow each other in memory, they are written at once.
+        let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);
+        let mut sums = [V::Elem::ZERO; 16];
+        let (to, step) = match joined {
+            true if N == 4 => (c, g.c_row),
+            true => (c, 4),
+            false => (sums.as_mut_ptr(), 4),
+        };
+        // Not a loop, so that sums stay in registers.
+        let four = |q: usize| {
+            let mut four = [zero; 4];
+            for l in 0..4 {
+                if q + l < R * N {
+                    four[l] = acc[(q + l) / N][(q + l) % N];
+                }
+            }
+            four
+        };
+        V::sum4(four(0), to);
+        if R * N > 4 {
+            V::sum4(four(4), to.wrapping_add(step));
+        }
+        if R * N > 8 {
+            V::sum4(four(8), to.wrapping_add(2 * step));
+        }
+        if R * N > 12 {
+            V::sum4(four(12), to.wrapping_add(3 * step));
+        }
+        if joined {
+            return;
+        }
+        for r in 0..R {
+            for v in 0..N {
+                if plain {
+                    *c.add(r * g.c_row + v * g.c_col) = sums[r * N + v];
+                } else {
+                    finish(g, i + r, j + v, sums[r * N + v]);
+                }
+            }
+        }
+    }
+}

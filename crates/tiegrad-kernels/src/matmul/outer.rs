@@ -1,0 +1,150 @@
+//! Products with a short inner dimension.
+
+use super::gemm::store;
+use super::tile::many_registers;
+use super::vector::{Kernel, Vector};
+use super::{Activation, Gemm};
+use crate::scalar::Arithmetic;
+
+/// A product with an inner dimension of 1 to 8, which takes about the time of writing the result: in the order of memory, a few rows at a time.
+pub(super) struct Outer<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Outer<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        let span = SPAN / (g.k * size_of::<V::Elem>());
+        for j in (0..g.n).step_by(span) {
+            let g = &g.part(0, g.m, j, span.min(g.n - j));
+            // SAFETY: promised by the caller.
+            unsafe {
+                match g.k {
+                    1 => outer::<V, 1>(g),
+                    2 => outer::<V, 2>(g),
+                    3 => outer::<V, 3>(g),
+                    4 => outer::<V, 4>(g),
+                    5 => outer::<V, 5>(g),
+                    6 => outer::<V, 6>(g),
+                    7 => outer::<V, 7>(g),
+                    _ => outer::<V, 8>(g),
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of the rows of `b` that pass over all rows of the result before their next columns do: they stay in the first-level cache.
+const SPAN: usize = 16 << 10;
+
+/// # Safety
+/// As [`Scalar::gemm`]; k = K; rows of `b` and of the result are contiguous.
+#[inline(always)]
+unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
+    // Vectors that are written across the end of a line take twice the time. Rows that begin at different places of a line are written one by one where
+    // they are long, several others at once, which read `b` once for all.
+    let line = V::LANES * size_of::<V::Elem>();
+    let together =
+        g.n < 12 * V::LANES || K >= 3 || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line);
+    let mut i = 0;
+    // SAFETY: rows are within the result.
+    unsafe {
+        // K vectors for each row, one sum each and one of `b` fit into the registers.
+        if together && const { !many_registers::<V>() } {
+            while g.m - i >= 2 {
+                outer_rows::<V, K, 2>(g, i);
+                i += 2;
+            }
+        } else if together && const { K > 6 } {
+            while g.m - i >= 3 {
+                outer_rows::<V, K, 3>(g, i);
+                i += 3;
+            }
+        } else if together {
+            while g.m - i >= 4 {
+                outer_rows::<V, K, 4>(g, i);
+                i += 4;
+            }
+        }
+        while i < g.m {
+            outer_rows::<V, K, 1>(g, i);
+            i += 1;
+        }
+    }
+}
+
+/// Rows `i..i + R`.
+///
+/// # Safety
+/// As [`outer`]; the rows are within the result.
+#[inline(always)]
+unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem>, i: usize) {
+    // SAFETY: rows, columns and p < K are within the sizes, so the caller promises that they are valid.
+    unsafe {
+        let zero = V::splat(V::Elem::ZERO);
+        let plain = g.alpha == V::Elem::ONE
+            && g.beta == V::Elem::ZERO
+            && g.bias.is_null()
+            && g.activation != Activation::Relu;
+        let mut x = [[zero; K]; R];
+        for r in 0..R {
+            for p in 0..K {
+                x[r][p] = V::splat(*g.a.add((i + r) * g.a_row + p * g.a_col));
+            }
+        }
+        let c = g.c.add(i * g.c_row);
+        let line = V::LANES * size_of::<V::Elem>();
+        let before = (c as usize).wrapping_neg() % line / size_of::<V::Elem>();
+        let mut j = 0;
+        if before > 0
+            && g.n >= 12 * V::LANES
+            && (R == 1 || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line))
+        {
+            outer_part::<V, K, R>(&g.part(0, g.m, 0, before), i, 0, x);
+            j = before;
+        }
+        while g.n - j >= V::LANES {
+            let mut y = [zero; R];
+            for p in 0..K {
+                let b = V::load(g.b.add(p * g.b_row + j));
+                for r in 0..R {
+                    y[r] = x[r][p].mul_add(b, y[r]);
+                }
+            }
+            for r in 0..R {
+                if plain {
+                    y[r].store(c.add(r * g.c_row + j));
+                } else {
+                    store(g, i + r, j, y[r]);
+                }
+            }
+            j += V::LANES;
+        }
+        if j < g.n {
+            outer_part::<V, K, R>(g, i, j, x);
+        }
+        g.activate(i, R, 0, g.n);
+    }
+}
+
+/// The last elements of the rows, from column `j` on, less than a vector of them.
+///
+/// # Safety
+/// As [`outer_rows`].
+#[inline(always)]
+unsafe fn outer_part<V: Vector, const K: usize, const R: usize>(
+    g: &Gemm<V::Elem>,
+    i: usize,
+    j: usize,
+    x: [[V; K]; R],
+) {
+    // SAFETY: promised by the caller; only elements before column n are read and written.
+    unsafe {
+        for r in 0..R {
+            let mut y = V::splat(V::Elem::ZERO);
+            for p in 0..K {
+                y = x[r][p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
+            }
+            store(g, i + r, j, y);
+        }
+    }
+}
