@@ -1,7 +1,7 @@
 //! The portable vector.
 
 use super::epilogue::relu;
-use super::vector::{Kernel, Vector};
+use super::vector::{Kernel, Vector, compiled_here};
 
 /// The portable vector: 16 bytes, multiply and add apart unless the target has them as one.
 #[derive(Copy, Clone)]
@@ -17,6 +17,7 @@ macro_rules! portable {
             const MC: usize = 120;
             const HALF: usize = $lanes;
 
+            compiled_here!();
             #[inline]
             unsafe fn call<K: Kernel>(k: K) {
                 // SAFETY: promised by the caller.
