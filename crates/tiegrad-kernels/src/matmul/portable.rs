@@ -18,7 +18,7 @@ macro_rules! portable {
             const HALF: usize = $lanes;
 
             compiled_here!();
-            #[inline]
+            #[inline(never)]
             unsafe fn call<K: Kernel>(k: K) {
                 // SAFETY: promised by the caller.
                 unsafe { k.run() }
