@@ -14,6 +14,7 @@ mod epilogue;
 mod few;
 mod gemm;
 mod lines;
+mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod packed;
@@ -35,6 +36,7 @@ pub(crate) use choice::{gemm_at, packed_at};
 pub(crate) use epilogue::activate;
 pub use epilogue::{Activation, Epilogue};
 pub(crate) use gemm::gemm_plain;
+use narrow::together;
 #[doc(hidden)]
 pub use packed::Job;
 pub use packed::{PackRoom, Packed, matmul_packed};
@@ -398,6 +400,13 @@ impl<T: Scalar> Gemm<T> {
         if self.is_tiny() {
             return;
         }
+        // Short rows that share vectors stay rows.
+        if self.n <= 4 && self.m >= 32 && T::VECTORIZED {
+            let lanes = simd::level().bytes() / size_of::<T>();
+            if together(self, lanes) > 0 {
+                return;
+            }
+        }
         // A column is a row of the transposed product, and a column-major result its transpose.
         if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {
             self.transpose();
@@ -405,20 +414,6 @@ impl<T: Scalar> Gemm<T> {
         // Few columns leave vectors along a row mostly empty; where columns of `a` are contiguous, they are the vectors.
         if self.n <= 12 && self.m >= 32 && self.k >= 16 && self.a_row == 1 && self.a_col != 1 {
             self.transpose();
-        }
-        // Few rows times columns that are contiguous: as many columns of dot products, as no copy of `b` pays for itself.
-        let few = self.m > 3
-            && self.m <= 12
-            && self.n >= 16
-            && self.k >= 64
-            && self.b_row == 1
-            && self.b_col != 1
-            && T::VECTORIZED
-            && (self.a_col == 1 || holds_columns(self.m, self.k, size_of::<T>()));
-        if few {
-            self.transpose();
-            self.dots = self.n;
-            return;
         }
         if self.m == 1 {
             self.a_row = 0;
@@ -446,24 +441,50 @@ impl<T: Scalar> Gemm<T> {
                 0
             };
         }
+        if self.k <= 16 || !T::VECTORIZED {
+            return 0;
+        }
         let size = size_of::<T>();
-        let lanes = simd::level().bytes() / size;
-        // Cycles for four rows: dot products have their lanes summed at the end; otherwise vectors at the right end of a row
-        // are partly empty.
-        let pays = |n: usize| {
-            let dots = n * (4 * self.k / lanes + 20);
-            11 * dots < 40 * self.k * n.div_ceil(lanes)
-                && (contiguous || holds_columns(n, self.k, size))
+        let bytes = simd::level().bytes();
+        let lanes = bytes / size;
+        let bytes = bytes as f64;
+        let (m, k) = (self.m as f64, self.k as f64);
+        let vectors = self.k.div_ceil(lanes) as f64;
+        // Cycles, fitted to the times of 7,000 products of 4 to 300 rows: of tiles, whose vectors at the right end of a row are partly empty and
+        // which copy columns that are contiguous ...
+        let tiles = |n: usize| {
+            let row = n.div_ceil(lanes) as f64;
+            if contiguous {
+                row * (m * (1.1 * k + 3.0) + 0.075 * bytes * k) + 300.0
+            } else {
+                row * (m * (k + 3.0) + 0.25 * k) + 110.0
+            }
+        };
+        // ... and of dot products, whose lanes are summed at the end and which copy columns that are not.
+        let dots = |n: usize| {
+            let columns = n as f64;
+            let sums = columns * m * (1.2 * vectors + 1.8);
+            match n {
+                _ if contiguous => sums + 160.0,
+                _ if n <= 24 && holds_columns(n, self.k, size) => {
+                    sums + 9.0 * columns * vectors + 330.0
+                }
+                _ => f64::INFINITY,
+            }
         };
         let tail = self.n % lanes;
-        if self.m < 8 || self.k < 32 || !T::VECTORIZED {
-            0
-        } else if self.n <= 24 && pays(self.n) {
-            self.n
-        } else if self.n > lanes && tail <= 4 && pays(tail) {
-            tail
+        let all = dots(self.n);
+        let both = if tail == 0 || tail == self.n {
+            f64::INFINITY
         } else {
+            tiles(self.n - tail) + dots(tail)
+        };
+        if all.min(both) >= tiles(self.n) {
             0
+        } else if all <= both {
+            self.n
+        } else {
+            tail
         }
     }
 

@@ -116,7 +116,17 @@ impl Vector for __m256 {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f32; 4] {
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let at = _mm256_loadu_si256(at.cast());
+            let [a, b] = from.map(|v| _mm256_permutevar8x32_ps(v, at));
+            // Bit 3 says which vector, at the place where a blend looks for it.
+            _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(at)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum4(v: [Self; 4], to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe {
             let half =
@@ -124,12 +134,7 @@ impl Vector for __m256 {
             let two =
                 |a: __m128, b: __m128| _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
             let (a, b) = (two(half(v[0]), half(v[1])), two(half(v[2]), half(v[3])));
-            let mut sums = [0.0; 4];
-            _mm_storeu_ps(
-                sums.as_mut_ptr(),
-                _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a)),
-            );
-            sums
+            _mm_storeu_ps(to, _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a)));
         }
     }
 }
@@ -226,17 +231,30 @@ impl Vector for __m256d {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f64; 4] {
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let at = _mm256_cvtepu32_epi64(_mm_loadu_si128(at.cast()));
+            // An element is two halves, 2 * at and the next.
+            let low = _mm256_slli_epi64::<1>(at);
+            let high = _mm256_slli_epi64::<32>(_mm256_add_epi64(low, _mm256_set1_epi64x(1)));
+            let halves = _mm256_or_si256(low, high);
+            let [a, b] = from.map(|v| _mm256_permutevar8x32_ps(_mm256_castpd_ps(v), halves));
+            // Bit 2 says which vector, at the place where a blend looks for it.
+            let which = _mm256_castsi256_pd(_mm256_slli_epi64::<61>(at));
+            _mm256_blendv_pd(_mm256_castps_pd(a), _mm256_castps_pd(b), which)
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum4(v: [Self; 4], to: *mut f64) {
         // SAFETY: promised by the caller.
         unsafe {
             let half =
                 |v: Self| _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
             let two =
                 |a: __m128d, b: __m128d| _mm_add_pd(_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b));
-            let mut sums = [0.0; 4];
-            _mm_storeu_pd(sums.as_mut_ptr(), two(half(v[0]), half(v[1])));
-            _mm_storeu_pd(sums.as_mut_ptr().add(2), two(half(v[2]), half(v[3])));
-            sums
+            _mm_storeu_pd(to, two(half(v[0]), half(v[1])));
+            _mm_storeu_pd(to.add(2), two(half(v[2]), half(v[3])));
         }
     }
 }

@@ -103,12 +103,17 @@ impl Vector for __m512 {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f32; 4] {
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { _mm512_permutex2var_ps(from[0], _mm512_loadu_si512(at.cast()), from[1]) }
+    }
+    #[inline(always)]
+    unsafe fn sum4(v: [Self; 4], to: *mut f32) {
         // SAFETY: promised by the caller.
         unsafe {
             let half =
                 |v: Self| _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v));
-            Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])])
+            Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])], to);
         }
     }
 }
@@ -195,12 +200,20 @@ impl Vector for __m512d {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f64; 4] {
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let at = _mm512_cvtepu32_epi64(_mm256_loadu_si256(at.cast()));
+            _mm512_permutex2var_pd(from[0], at, from[1])
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum4(v: [Self; 4], to: *mut f64) {
         // SAFETY: promised by the caller.
         unsafe {
             let half =
                 |v: Self| _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v));
-            Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])])
+            Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])], to);
         }
     }
 }

@@ -432,8 +432,10 @@ impl<V: Vector> Kernel for Pack<V> {
                 let to = to.add(c);
                 let mut p = 0;
                 if row == 1 {
-                    while k - p >= V::HALF {
-                        V::transpose(from.add(p), col, to.add(p * width), width);
+                    // The last ones with some that have been copied before.
+                    while p < k && k >= V::HALF {
+                        let at = p.min(k - V::HALF);
+                        V::transpose(from.add(at), col, to.add(at * width), width);
                         p += V::HALF;
                     }
                 }

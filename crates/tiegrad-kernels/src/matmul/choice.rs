@@ -2,6 +2,8 @@
 
 use super::Gemm;
 use super::gemm::gemm;
+#[cfg(target_arch = "x86_64")]
+use super::narrow::together;
 use super::packed::{self, Job};
 use super::portable::Portable;
 use super::vector::Vector;
@@ -52,7 +54,11 @@ pub(crate) unsafe fn gemm_at<T: Vectorized>(level: Level, g: &Gemm<T>) {
     // The same chains of multiply-adds in half a vector cost a short product less. Dot products are ordered by the width of a vector, so theirs
     // follows from k alone, which no split changes.
     let half = Level::Avx512.bytes() / size_of::<T>() / 2;
-    let level = if level == Level::Avx512 && g.k <= 16 && (g.dots != 0 || g.n <= half) {
+    #[cfg(target_arch = "x86_64")]
+    let level = if level == Level::Avx512
+        && g.k <= 16
+        && (g.dots != 0 || g.n <= half && together(g, 2 * half) == 0)
+    {
         Level::Avx2
     } else {
         level

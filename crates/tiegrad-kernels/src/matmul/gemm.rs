@@ -3,6 +3,7 @@
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::epilogue::relu;
 use super::lines::{Dots, Outer};
+use super::narrow::{Narrow, together};
 use super::tile::{Strip, Strips};
 use super::tiny::Tiny;
 use super::vector::{NV, Vector};
@@ -73,6 +74,10 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         }
         if g.c_col != 1 {
             return scattered::<V>(g);
+        }
+        let rows = together(g, V::LANES);
+        if rows > 0 {
+            return V::call(Narrow::<V> { g, rows });
         }
         // One vector of columns: the shortest way, for the smallest products.
         if g.n <= V::LANES && g.k <= V::KC && g.b_col == 1 && g.m < 48 {

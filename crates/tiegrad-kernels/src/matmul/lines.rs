@@ -13,47 +13,62 @@ impl<V: Vector> Kernel for Dots<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
-        let mut i = 0;
-        // SAFETY: rows are within the sizes.
+        // The longer side is read once: a few rows pass over each group of columns, or a few columns over each group of rows.
+        let block = if g.m < g.n { g.m } else { 8 };
+        // SAFETY: rows and columns are within the sizes.
         unsafe {
-            while g.m - i >= 4 {
-                if V::MR > 6 {
-                    band::<V, 4, 4>(g, i);
-                } else {
-                    band::<V, 4, 2>(g, i);
+            for i in (0..g.m).step_by(block) {
+                let rows = block.min(g.m - i);
+                let mut j = 0;
+                if const { V::MR > 6 } {
+                    while g.n - j >= 4 {
+                        columns::<V, 4>(g, i, rows, j);
+                        j += 4;
+                    }
+                    if g.n - j == 3 {
+                        columns::<V, 3>(g, i, rows, j);
+                        j += 3;
+                    }
                 }
-                g.activate(i, 4, 0, g.n);
-                i += 4;
-            }
-            while i < g.m {
-                band::<V, 1, 4>(g, i);
-                g.activate(i, 1, 0, g.n);
-                i += 1;
+                while g.n - j >= 2 {
+                    columns::<V, 2>(g, i, rows, j);
+                    j += 2;
+                }
+                if j < g.n {
+                    columns::<V, 1>(g, i, rows, j);
+                }
+                g.activate(i, rows, 0, g.n);
             }
         }
     }
 }
 
-/// Rows `i..i + R` of the result, N columns at a time. R * N sums, N vectors of `b` and one of `a` fit into the registers.
+/// Columns `j..j + N` of `rows` rows of the result from `i` on, in groups of rows whose sums, with N vectors of `b` and one of `a`, fit into the registers.
 ///
 /// # Safety
-/// As [`Scalar::gemm`]; the rows are within the result, and the inner strides are 1.
+/// As [`Scalar::gemm`]; the elements are within the result, and the inner strides are 1.
 #[inline(always)]
-unsafe fn band<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize) {
-    let mut j = 0;
-    // SAFETY: columns are within the sizes; the rest is promised by the caller.
+unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: usize, j: usize) {
+    let end = i + rows;
+    let mut i = i;
+    // SAFETY: promised by the caller.
     unsafe {
-        while g.n - j >= N {
-            dots::<V, R, N>(g, i, j);
-            j += N;
+        if const { V::MR > 6 && N <= 2 } {
+            while end - i >= 8 {
+                dots::<V, 8, N>(g, i, j);
+                i += 8;
+            }
         }
-        if N > 2 && g.n - j >= 2 {
-            dots::<V, R, 2>(g, i, j);
-            j += 2;
+        while end - i >= 4 {
+            dots::<V, 4, N>(g, i, j);
+            i += 4;
         }
-        while j < g.n {
-            dots::<V, R, 1>(g, i, j);
-            j += 1;
+        if end - i >= 2 {
+            dots::<V, 2, N>(g, i, j);
+            i += 2;
+        }
+        if i < end {
+            dots::<V, 1, N>(g, i, j);
         }
     }
 }
@@ -104,14 +119,49 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
                 }
             }
         }
-        for q in (0..R * N).step_by(4) {
+        let plain = g.alpha == V::Elem::ONE
+            && g.beta == V::Elem::ZERO
+            && g.bias.is_null()
+            && g.activation != Activation::Relu;
+        let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
+        // Where four sums follow each other in memory, they are written at once.
+        let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);
+        let mut sums = [V::Elem::ZERO; 16];
+        let (to, step) = match joined {
+            true if N == 4 => (c, g.c_row),
+            true => (c, 4),
+            false => (sums.as_mut_ptr(), 4),
+        };
+        // Not a loop, so that sums stay in registers.
+        let four = |q: usize| {
             let mut four = [zero; 4];
-            for (l, sum) in four.iter_mut().enumerate().take(R * N - q) {
-                *sum = acc[(q + l) / N][(q + l) % N];
+            for l in 0..4 {
+                if q + l < R * N {
+                    four[l] = acc[(q + l) / N][(q + l) % N];
+                }
             }
-            let sums = V::sum4(four);
-            for (l, &sum) in sums.iter().enumerate().take(R * N - q) {
-                finish(g, i + (q + l) / N, j + (q + l) % N, sum);
+            four
+        };
+        V::sum4(four(0), to);
+        if R * N > 4 {
+            V::sum4(four(4), to.wrapping_add(step));
+        }
+        if R * N > 8 {
+            V::sum4(four(8), to.wrapping_add(2 * step));
+        }
+        if R * N > 12 {
+            V::sum4(four(12), to.wrapping_add(3 * step));
+        }
+        if joined {
+            return;
+        }
+        for r in 0..R {
+            for v in 0..N {
+                if plain {
+                    *c.add(r * g.c_row + v * g.c_col) = sums[r * N + v];
+                } else {
+                    finish(g, i + r, j + v, sums[r * N + v]);
+                }
             }
         }
     }
@@ -168,8 +218,9 @@ impl<V: Vector> Kernel for Outer<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
-        for j in (0..g.n).step_by(SPAN) {
-            let g = &g.part(0, g.m, j, SPAN.min(g.n - j));
+        let span = SPAN / (g.k * size_of::<V::Elem>());
+        for j in (0..g.n).step_by(span) {
+            let g = &g.part(0, g.m, j, span.min(g.n - j));
             // SAFETY: promised by the caller.
             unsafe {
                 match g.k {
@@ -184,9 +235,8 @@ impl<V: Vector> Kernel for Outer<'_, V> {
     }
 }
 
-/// Columns of a row of the result that are written before the next row is: 5 rows of `b` of that length stay in the
-/// first-level cache.
-const SPAN: usize = 512;
+/// Bytes of the rows of `b` that pass over all rows of the result before their next columns do: they stay in the first-level cache.
+const SPAN: usize = 16 << 10;
 
 /// # Safety
 /// As [`Scalar::gemm`]; k = K; rows of `b` and of the result are contiguous.
@@ -205,7 +255,14 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
             for p in 0..K {
                 x[p] = V::splat(*g.a.add(i * g.a_row + p * g.a_col));
             }
+            // Vectors that are written across the end of a line take twice the time.
+            let line = V::LANES * size_of::<V::Elem>();
+            let before = (c as usize).wrapping_neg() % line / size_of::<V::Elem>();
             let mut j = 0;
+            if before > 0 && g.n >= 12 * V::LANES {
+                outer_part::<V, K>(&g.part(0, g.m, 0, before), i, 0, x);
+                j = before;
+            }
             while g.n - j >= V::LANES {
                 let mut y = zero;
                 for p in 0..K {
@@ -219,13 +276,25 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
                 j += V::LANES;
             }
             if j < g.n {
-                let mut y = zero;
-                for p in 0..K {
-                    y = x[p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
-                }
-                store(g, i, j, y);
+                outer_part::<V, K>(g, i, j, x);
             }
             g.activate(i, 1, 0, g.n);
         }
+    }
+}
+
+/// The last elements of row `i`, from column `j` on, less than a vector of them.
+///
+/// # Safety
+/// As [`outer`].
+#[inline(always)]
+unsafe fn outer_part<V: Vector, const K: usize>(g: &Gemm<V::Elem>, i: usize, j: usize, x: [V; K]) {
+    // SAFETY: promised by the caller; only elements before column n are read and written.
+    unsafe {
+        let mut y = V::splat(V::Elem::ZERO);
+        for p in 0..K {
+            y = x[p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
+        }
+        store(g, i, j, y);
     }
 }

@@ -127,14 +127,23 @@ impl Vector for float32x4_t {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f32; 4] {
-        let mut sums = [0.0; 4];
-        // SAFETY: the caller has NEON; there is room for four elements.
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            // The numbers of an element's four bytes.
+            let bytes = vmlaq_n_u32(vdupq_n_u32(0x0302_0100), vld1q_u32(at), 0x0404_0404);
+            let from = from.map(|v| vreinterpretq_u8_f32(v));
+            let from = uint8x16x2_t(from[0], from[1]);
+            vreinterpretq_f32_u8(vqtbl2q_u8(from, vreinterpretq_u8_u32(bytes)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum4(v: [Self; 4], to: *mut f32) {
+        // SAFETY: promised by the caller.
         unsafe {
             let (a, b) = (vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3]));
-            vst1q_f32(sums.as_mut_ptr(), vpaddq_f32(a, b));
+            vst1q_f32(to, vpaddq_f32(a, b));
         }
-        sums
     }
 }
 
@@ -225,13 +234,25 @@ impl Vector for float64x2_t {
         }
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self; 4]) -> [f64; 4] {
-        let mut sums = [0.0; 4];
-        // SAFETY: the caller has NEON; there is room for four elements.
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+        // SAFETY: promised by the caller.
         unsafe {
-            vst1q_f64(sums.as_mut_ptr(), vpaddq_f64(v[0], v[1]));
-            vst1q_f64(sums.as_mut_ptr().add(2), vpaddq_f64(v[2], v[3]));
+            // The numbers of an element's eight bytes, four and four.
+            let at = vld1_u32(at);
+            let twice = vcombine_u32(vzip1_u32(at, at), vzip2_u32(at, at));
+            let first = vreinterpretq_u32_u64(vdupq_n_u64(0x0706_0504_0302_0100));
+            let bytes = vmlaq_n_u32(first, twice, 0x0808_0808);
+            let from = from.map(|v| vreinterpretq_u8_f64(v));
+            let from = uint8x16x2_t(from[0], from[1]);
+            vreinterpretq_f64_u8(vqtbl2q_u8(from, vreinterpretq_u8_u32(bytes)))
         }
-        sums
+    }
+    #[inline(always)]
+    unsafe fn sum4(v: [Self; 4], to: *mut f64) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            vst1q_f64(to, vpaddq_f64(v[0], v[1]));
+            vst1q_f64(to.add(2), vpaddq_f64(v[2], v[3]));
+        }
     }
 }

@@ -89,9 +89,23 @@ macro_rules! portable {
                 }
             }
             #[inline(always)]
-            unsafe fn sum4(v: [Self; 4]) -> [$float; 4] {
-                // -0, as in std's sum: what is added to it stays as it is.
-                v.map(|v| -0.0 $(+ v.0[$lane])*)
+            unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
+                let mut v = from[0];
+                for (l, x) in v.0.iter_mut().enumerate() {
+                    // SAFETY: promised by the caller.
+                    let at = unsafe { *at.add(l) } as usize;
+                    *x = from[at / $lanes].0[at % $lanes];
+                }
+                v
+            }
+            #[inline(always)]
+            unsafe fn sum4(v: [Self; 4], to: *mut $float) {
+                for (i, v) in v.iter().enumerate() {
+                    // -0, as in std's sum: what is added to it stays as it is.
+                    let sum = -0.0 $(+ v.0[$lane])*;
+                    // SAFETY: promised by the caller.
+                    unsafe { *to.add(i) = sum };
+                }
             }
         }
     };

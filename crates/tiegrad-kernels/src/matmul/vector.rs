@@ -73,10 +73,14 @@ pub(crate) trait Vector: Copy {
         to: *mut Self::Elem,
         to_stride: usize,
     );
-    /// The sums of the lanes of each, in one order for all four.
+    /// Lane l is element `at[l]` of the two vectors, one after the other.
     /// # Safety
-    /// As [`call`](Vector::call).
-    unsafe fn sum4(v: [Self; 4]) -> [Self::Elem; 4];
+    /// `at` is valid for `LANES` reads, of numbers below `2 * LANES`.
+    unsafe fn pick(from: [Self; 2], at: *const u32) -> Self;
+    /// Writes the sums of the lanes of each, in one order for all four.
+    /// # Safety
+    /// `to` is valid for four writes.
+    unsafe fn sum4(v: [Self; 4], to: *mut Self::Elem);
 }
 
 /// Stands in an `impl Vector`. A method that is not generic is compiled with this crate; what is generic, in each crate that multiplies, for seconds.

@@ -159,6 +159,41 @@ fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: us
 }
 
 #[test]
+fn narrow_results_without_gaps_on_every_path() {
+    let all = Form {
+        alpha: -0.6,
+        beta: 0.7,
+        bias: true,
+        ..FORM
+    };
+    for form in [FORM, all] {
+        let form = Form { c: PLAIN, ..form };
+        for n in 0..=6 {
+            for k in 0..=11 {
+                prefixes::<f32>((30..=50).chain(90..=110), n, k, form);
+                prefixes::<f64>((30..=50).chain(90..=110), n, k, form);
+            }
+        }
+    }
+}
+
+#[test]
+fn outer_products_of_long_rows_on_every_path() {
+    for n in [190, 207, 400, 1500, 4100] {
+        for k in 0..=5 {
+            for gap in [0, 3] {
+                let c = Layout {
+                    row_gap: gap,
+                    ..PLAIN
+                };
+                prefixes::<f32>(5..6, n, k, Form { c, ..FORM });
+                prefixes::<f64>(5..6, n, k, Form { c, ..FORM });
+            }
+        }
+    }
+}
+
+#[test]
 fn every_small_size_on_every_path() {
     for n in 0..=40 {
         for k in 0..=40 {

@@ -1,0 +1,199 @@
+//! Products of many short rows: several rows of the result share a vector.
+
+use super::vector::{Kernel, Vector};
+use super::{Activation, Gemm};
+use crate::scalar::{Arithmetic, Scalar};
+use std::mem::MaybeUninit;
+
+/// The longest inner dimension.
+const DEPTH: usize = 10;
+/// Lanes of the longest vector.
+const LANES: usize = 16;
+/// Fewer rows do not repay what is prepared for all of them.
+const ROWS: usize = 32;
+
+/// How many rows of the result share a vector of this many lanes; 0 where this is not the way to compute the product. Rows of the result must
+/// lie one after the other, and the elements of `a` for a group of rows in two vectors.
+#[inline(always)]
+pub(super) fn together<T: Scalar>(g: &Gemm<T>, lanes: usize) -> usize {
+    // A single column is better computed as dot products from 8 on.
+    let usual = g.m >= ROWS
+        && (g.n > 1 || g.k < 8)
+        && g.n >= 1
+        && g.k >= 1
+        && g.k <= DEPTH
+        && 3 * g.n <= lanes
+        && g.dots == 0
+        && g.c_col == 1
+        && g.c_row == g.n
+        && (g.a_col == 1 || g.k == 1)
+        && (g.bias.is_null() || !g.bias_by_row);
+    if !usual || g.a_row > lanes {
+        return 0;
+    }
+    let rows = (lanes / g.n).min((2 * lanes - g.k) / g.a_row.max(1) + 1);
+    if rows >= 3 { rows } else { 0 }
+}
+
+/// The product with this many rows, as [`together`] says, in a vector.
+pub(super) struct Narrow<'a, V: Vector> {
+    pub(super) g: &'a Gemm<V::Elem>,
+    pub(super) rows: usize,
+}
+
+/// What is the same for all groups of rows.
+struct Shared<V> {
+    /// Where the lanes find their element of `a` in two vectors.
+    at: [[u32; LANES]; DEPTH],
+    /// Rows of `b`, once for each row of a group.
+    b: [MaybeUninit<V>; DEPTH],
+    bias: V,
+}
+
+impl<V: Vector> Kernel for Narrow<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Narrow { g, rows } = self;
+        const { assert!(V::LANES <= LANES) };
+        // SAFETY: rows, columns and p are within the sizes, so the caller promises that their elements are valid; what is read of `a` for a
+        // group ends with the last element of `a`.
+        unsafe {
+            let shared = self.prepare();
+            // Elements of `a` from its begin to its end, and those that two groups read.
+            let end = (g.m - 1) * g.a_row + g.k;
+            let two = rows * g.a_row + 2 * V::LANES;
+            let mut i = 0;
+            while g.m - i >= 2 * rows && end - i * g.a_row >= two {
+                let a = [i, i + rows].map(|i| {
+                    let from = g.a.wrapping_add(i * g.a_row);
+                    [V::load(from), V::load(from.wrapping_add(V::LANES))]
+                });
+                let y = sums(g, &shared, a);
+                write(g, &shared, y[0], i, rows);
+                write(g, &shared, y[1], i + rows, rows);
+                i += 2 * rows;
+            }
+            while i < g.m {
+                let count = rows.min(g.m - i);
+                let from = g.a.wrapping_add(i * g.a_row);
+                let left = end - i * g.a_row;
+                let rest = left.saturating_sub(V::LANES);
+                let a = [first(from, left), first(from.wrapping_add(V::LANES), rest)];
+                let y = sums(g, &shared, [a]);
+                write(g, &shared, y[0], i, count);
+                i += count;
+            }
+            g.activate(0, g.m, 0, g.n);
+        }
+    }
+}
+
+impl<V: Vector> Narrow<'_, V> {
+    /// # Safety
+    /// As [`Scalar::gemm`].
+    #[inline(always)]
+    unsafe fn prepare(&self) -> Shared<V> {
+        let Narrow { g, rows } = *self;
+        // SAFETY: rows * n lanes are in use; the columns and p < k are within the sizes, so the caller promises that their elements are valid.
+        unsafe {
+            let zero = V::splat(V::Elem::ZERO);
+            let mut shared = Shared::<V> {
+                at: [[0; LANES]; DEPTH],
+                b: [MaybeUninit::uninit(); DEPTH],
+                bias: zero,
+            };
+            let mut column = [0; LANES];
+            for r in 0..rows {
+                for c in 0..g.n {
+                    shared.at[0][r * g.n + c] = (r * g.a_row) as u32;
+                    column[r * g.n + c] = c as u32;
+                }
+            }
+            for p in 0..g.k {
+                for l in 0..LANES {
+                    shared.at[p][l] = shared.at[0][l] + p as u32;
+                }
+                let mut row = [V::Elem::ZERO; LANES];
+                for c in 0..g.n {
+                    row[c] = *g.b.wrapping_add(p * g.b_row + c * g.b_col);
+                }
+                let row = V::pick([V::load(row.as_ptr()), zero], column.as_ptr());
+                shared.b[p].write(row);
+            }
+            if !g.bias.is_null() {
+                shared.bias = V::pick([first(g.bias, g.n), zero], column.as_ptr());
+            }
+            shared
+        }
+    }
+}
+
+/// The sums of groups of rows, from their elements of `a`.
+///
+/// # Safety
+/// The processor has the instruction set; the first k rows of what is shared are there.
+#[inline(always)]
+unsafe fn sums<V: Vector, const S: usize>(
+    g: &Gemm<V::Elem>,
+    shared: &Shared<V>,
+    a: [[V; 2]; S],
+) -> [V; S] {
+    // SAFETY: promised by the caller; the numbers of elements are below 2 * LANES, as `together` knows.
+    unsafe {
+        let mut y = [V::splat(V::Elem::ZERO); S];
+        for p in 0..g.k {
+            let b = shared.b[p].assume_init();
+            for s in 0..S {
+                y[s] = V::pick(a[s], shared.at[p].as_ptr()).mul_add(b, y[s]);
+            }
+        }
+        y
+    }
+}
+
+/// Writes `count` rows from row `i` on, at most a group, from their sums; a long activation is left to [`Gemm::activate`].
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the rows are within the result.
+#[inline(always)]
+unsafe fn write<V: Vector>(g: &Gemm<V::Elem>, shared: &Shared<V>, sums: V, i: usize, count: usize) {
+    // SAFETY: promised by the caller; rows of the result lie one after the other.
+    unsafe {
+        let c = g.c.add(i * g.n);
+        let len = count * g.n;
+        let mut y = sums;
+        if g.alpha != V::Elem::ONE {
+            y = V::splat(g.alpha).mul(y);
+        }
+        if g.beta != V::Elem::ZERO {
+            y = V::splat(g.beta).mul_add(first(c, len), y);
+        }
+        if !g.bias.is_null() {
+            y = y.add(shared.bias);
+        }
+        if g.activation == Activation::Relu {
+            y = y.relu();
+        }
+        if len < V::LANES {
+            y.store_part(c, len);
+        } else {
+            y.store(c);
+        }
+    }
+}
+
+/// The first `len` elements, a vector at most.
+///
+/// # Safety
+/// The processor has the instruction set; `len` elements, or a vector, are valid.
+#[inline(always)]
+unsafe fn first<V: Vector>(from: *const V::Elem, len: usize) -> V {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if len < V::LANES {
+            V::load_part(from, len)
+        } else {
+            V::load(from)
+        }
+    }
+}
