@@ -44,6 +44,7 @@ mod dtype;
 mod error;
 mod extras;
 mod header;
+mod json;
 mod load;
 mod loaded;
 mod names;

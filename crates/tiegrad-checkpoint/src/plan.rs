@@ -47,12 +47,12 @@ impl<'f> Family<'f> {
         prefix: &'f str,
         tensors: impl Iterator<Item = (&'f str, Tensor<'f>)>,
     ) -> Self {
-        let tensors: BTreeMap<_, _> = tensors.collect();
+        let tensors = map(tensors);
         let aliases = file.aliases();
-        let aliases = aliases.filter(|(_, name)| tensors.contains_key(name));
+        let aliases = map(aliases.filter(|(_, name)| tensors.contains_key(name)));
         Self {
             prefix,
-            aliases: aliases.collect(),
+            aliases,
             tensors,
             transposed: &file.extras.transposed,
             knows_ties: file.extras.own,
@@ -79,6 +79,13 @@ impl<'f> Family<'f> {
         }
         sources
     }
+}
+
+/// Entry by entry: `collect` sorts first, by code that takes users longer to compile than all that is around it.
+fn map<'f, T>(entries: impl Iterator<Item = (&'f str, T)>) -> BTreeMap<&'f str, T> {
+    let mut map = BTreeMap::new();
+    map.extend(entries);
+    map
 }
 
 /// A tensor of the file that may be a parameter's value.

@@ -1,6 +1,6 @@
 //! Vectors of AVX2 with FMA: 16 registers of 32 bytes.
 
-use super::vector::{Kernel, Vector};
+use super::vector::{Kernel, Vector, compiled_here};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,fma")]
@@ -21,6 +21,7 @@ impl Vector for __m256 {
     const MC: usize = 120;
     const HALF: usize = 4;
 
+    compiled_here!();
     #[inline(always)]
     unsafe fn call<K: Kernel>(k: K) {
         // SAFETY: promised by the caller.
@@ -146,6 +147,7 @@ impl Vector for __m256d {
     const MC: usize = 120;
     const HALF: usize = 2;
 
+    compiled_here!();
     #[inline(always)]
     unsafe fn call<K: Kernel>(k: K) {
         // SAFETY: promised by the caller.

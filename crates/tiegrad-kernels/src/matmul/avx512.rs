@@ -1,6 +1,6 @@
 //! Vectors of AVX-512: 32 registers of 64 bytes, and parts of vectors by mask.
 
-use super::vector::{Kernel, Vector};
+use super::vector::{Kernel, Vector, compiled_here};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
@@ -23,6 +23,7 @@ impl Vector for __m512 {
     const MC: usize = 96;
     const HALF: usize = 4;
 
+    compiled_here!();
     #[inline(always)]
     unsafe fn call<K: Kernel>(k: K) {
         // SAFETY: promised by the caller.
@@ -125,6 +126,7 @@ impl Vector for __m512d {
     const MC: usize = 96;
     const HALF: usize = 2;
 
+    compiled_here!();
     #[inline(always)]
     unsafe fn call<K: Kernel>(k: K) {
         // SAFETY: promised by the caller.

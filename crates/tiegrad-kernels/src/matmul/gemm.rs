@@ -50,15 +50,15 @@ pub(super) unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
         if g.dots == 0 && g.is_tiny() {
             V::call(Tiny::<V>(g));
         } else {
-            larger::<V>(g);
+            V::larger(g);
         }
     }
 }
 
 /// # Safety
 /// As `gemm`.
-#[inline(never)]
-unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
+#[inline(always)]
+pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
         if g.m == 0 || g.n == 0 {

@@ -1,6 +1,6 @@
 //! Vectors of NEON: 32 registers of 16 bytes.
 
-use super::vector::{Kernel, Vector};
+use super::vector::{Kernel, Vector, compiled_here};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
@@ -29,6 +29,7 @@ impl Vector for float32x4_t {
     const MC: usize = 120;
     const HALF: usize = 4;
 
+    compiled_here!();
     #[inline(always)]
     unsafe fn call<K: Kernel>(k: K) {
         // SAFETY: promised by the caller.
@@ -154,6 +155,7 @@ impl Vector for float64x2_t {
     const MC: usize = 120;
     const HALF: usize = 2;
 
+    compiled_here!();
     #[inline(always)]
     unsafe fn call<K: Kernel>(k: K) {
         // SAFETY: promised by the caller.

@@ -1,23 +1,26 @@
 //! The portable vector.
 
 use super::epilogue::relu;
-use super::vector::{Kernel, Vector};
+use super::vector::{Kernel, Vector, compiled_here};
 
 /// The portable vector: 16 bytes, multiply and add apart unless the target has them as one.
 #[derive(Copy, Clone)]
 pub(crate) struct Portable<T, const N: usize>([T; N]);
 
+// Lanes are written out: a loop over them would be one within each of a tile's loops, which costs the compiler more than all else.
 macro_rules! portable {
-    ($float:ident, $lanes:literal) => {
+    ($float:ident, $lanes:literal: $($lane:literal)*) => {
         impl Vector for Portable<$float, $lanes> {
             type Elem = $float;
             const LANES: usize = $lanes;
-            const MR: usize = 6;
+            // Not the six that there are registers for: few processors run this, and every user compiles its tiles.
+            const MR: usize = 4;
             const KC: usize = 256;
             const MC: usize = 120;
             const HALF: usize = $lanes;
 
-            #[inline]
+            compiled_here!();
+            #[inline(never)]
             unsafe fn call<K: Kernel>(k: K) {
                 // SAFETY: promised by the caller.
                 unsafe { k.run() }
@@ -54,38 +57,22 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-                let mut v = c.0;
-                for i in 0..$lanes {
-                    #[cfg(target_arch = "aarch64")]
-                    {
-                        v[i] = self.0[i].mul_add(b.0[i], v[i]);
-                    }
-                    #[cfg(not(target_arch = "aarch64"))]
-                    {
-                        v[i] += self.0[i] * b.0[i];
-                    }
-                }
-                Portable(v)
+                #[cfg(target_arch = "aarch64")]
+                return Portable([$(self.0[$lane].mul_add(b.0[$lane], c.0[$lane])),*]);
+                #[cfg(not(target_arch = "aarch64"))]
+                Portable([$(c.0[$lane] + self.0[$lane] * b.0[$lane]),*])
             }
             #[inline(always)]
             unsafe fn mul(self, b: Self) -> Self {
-                let mut v = self.0;
-                for i in 0..$lanes {
-                    v[i] *= b.0[i];
-                }
-                Portable(v)
+                Portable([$(self.0[$lane] * b.0[$lane]),*])
             }
             #[inline(always)]
             unsafe fn add(self, b: Self) -> Self {
-                let mut v = self.0;
-                for i in 0..$lanes {
-                    v[i] += b.0[i];
-                }
-                Portable(v)
+                Portable([$(self.0[$lane] + b.0[$lane]),*])
             }
             #[inline(always)]
             unsafe fn relu(self) -> Self {
-                Portable(self.0.map(relu))
+                Portable([$(relu(self.0[$lane])),*])
             }
             #[inline(always)]
             unsafe fn transpose(
@@ -114,12 +101,14 @@ macro_rules! portable {
             #[inline(always)]
             unsafe fn sum4(v: [Self; 4], to: *mut $float) {
                 for (i, v) in v.iter().enumerate() {
+                    // -0, as in std's sum: what is added to it stays as it is.
+                    let sum = -0.0 $(+ v.0[$lane])*;
                     // SAFETY: promised by the caller.
-                    unsafe { *to.add(i) = v.0.iter().sum() };
+                    unsafe { *to.add(i) = sum };
                 }
             }
         }
     };
 }
-portable!(f32, 4);
-portable!(f64, 2);
+portable!(f32, 4: 0 1 2 3);
+portable!(f64, 2: 0 1);

@@ -84,7 +84,9 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
             let mut i = 0;
             let mut g = self.g;
             let copied;
-            if const { !TAIL && (N <= NV || many_registers::<V>()) } && !self.to.is_null() {
+            if const { !TAIL && V::MR >= COPIES && (N <= NV || many_registers::<V>()) }
+                && !self.to.is_null()
+            {
                 // `copies` knows that no other heights occur.
                 match most_rows::<V, N>() - rows {
                     0 if const { V::MR > 6 && N > NV } => self.tile::<6, true>(0, 0, g),
@@ -110,21 +112,24 @@ impl<V: Vector, const N: usize, const TAIL: bool> Kernel for Strip<'_, V, N, TAI
                     rows -= 1;
                     taller = 0;
                 }
+                // The last arm is that of the highest tile, which thus takes no comparison.
                 match rows {
                     1 => self.tile::<1, false>(i, t, g),
+                    _ if const { most_rows::<V, N>() == 2 } => self.tile::<2, false>(i, t, g),
                     2 => self.tile::<2, false>(i, t, g),
+                    _ if const { most_rows::<V, N>() == 3 } => self.tile::<3, false>(i, t, g),
                     3 => self.tile::<3, false>(i, t, g),
-                    4 if const { V::MR > 6 || N <= NV } => self.tile::<4, false>(i, t, g),
-                    5 if const { V::MR > 6 || N <= NV } => self.tile::<5, false>(i, t, g),
-                    6 if const { V::MR > 6 || N <= NV } => self.tile::<6, false>(i, t, g),
-                    7 if const { V::MR > 6 && N <= NV } => self.tile::<7, false>(i, t, g),
-                    8 if const { V::MR > 6 && N <= NV } => self.tile::<8, false>(i, t, g),
-                    9 if const { V::MR > 6 && N <= NV } => self.tile::<9, false>(i, t, g),
-                    10 if const { V::MR > 6 && N <= NV } => self.tile::<10, false>(i, t, g),
-                    11 if const { V::MR > 6 && N <= NV } => self.tile::<11, false>(i, t, g),
-                    _ if const { V::MR > 6 && N <= NV } => self.tile::<12, false>(i, t, g),
-                    _ if const { V::MR == 6 && N > NV } => self.tile::<3, false>(i, t, g),
-                    _ => self.tile::<6, false>(i, t, g),
+                    _ if const { most_rows::<V, N>() == 4 } => self.tile::<4, false>(i, t, g),
+                    4 => self.tile::<4, false>(i, t, g),
+                    5 => self.tile::<5, false>(i, t, g),
+                    _ if const { most_rows::<V, N>() == 6 } => self.tile::<6, false>(i, t, g),
+                    6 => self.tile::<6, false>(i, t, g),
+                    7 => self.tile::<7, false>(i, t, g),
+                    8 => self.tile::<8, false>(i, t, g),
+                    9 => self.tile::<9, false>(i, t, g),
+                    10 => self.tile::<10, false>(i, t, g),
+                    11 => self.tile::<11, false>(i, t, g),
+                    _ => self.tile::<12, false>(i, t, g),
                 }
                 self.activate(i, rows);
                 i += rows;

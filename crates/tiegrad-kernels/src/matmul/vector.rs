@@ -1,5 +1,6 @@
 //! The vectors that the matmul kernel is written over.
 
+use super::Gemm;
 use crate::scalar::Scalar;
 
 /// Vectors in a row of a tile.
@@ -24,6 +25,11 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The processor has that instruction set.
     unsafe fn call<K: Kernel>(k: K);
+    /// [`gemm::larger`](super::gemm::larger): [`compiled_here`].
+    ///
+    /// # Safety
+    /// As [`Scalar::gemm`], and as [`call`](Vector::call).
+    unsafe fn larger(g: &Gemm<Self::Elem>);
     /// # Safety
     /// As [`call`](Vector::call); so for all below.
     unsafe fn splat(x: Self::Elem) -> Self;
@@ -76,6 +82,18 @@ pub(crate) trait Vector: Copy {
     /// `to` is valid for four writes.
     unsafe fn sum4(v: [Self; 4], to: *mut Self::Elem);
 }
+
+/// Stands in an `impl Vector`. A method that is not generic is compiled with this crate; what is generic, in each crate that multiplies, for seconds.
+macro_rules! compiled_here {
+    () => {
+        #[inline(never)]
+        unsafe fn larger(g: &$crate::matmul::Gemm<Self::Elem>) {
+            // SAFETY: the same contract.
+            unsafe { $crate::matmul::gemm::larger::<Self>(g) }
+        }
+    };
+}
+pub(super) use compiled_here;
 
 /// Something to run in a function compiled for an instruction set.
 pub(crate) trait Kernel {

@@ -156,6 +156,7 @@ pub fn layer(layer: impl DynLayer) -> Spec {
 /// assert_eq!(net.get::<Linear>(1).map(|layer| layer.in_features), Some(784));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[inline]
 pub fn flatten() -> Spec {
     layer(Flatten)
 }
@@ -169,6 +170,7 @@ pub fn flatten() -> Spec {
 /// assert_eq!(net[1].kind(), "ReLU");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[inline]
 pub fn relu() -> Spec {
     layer(ReLU)
 }
@@ -182,6 +184,7 @@ pub fn relu() -> Spec {
 /// assert_eq!(net.get::<Dropout>(0).map(|layer| layer.p), Some(0.1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[inline]
 pub fn dropout(p: f64) -> Spec {
     layer(Dropout::new(p))
 }
@@ -262,6 +265,7 @@ impl Spec {
     /// assert_eq!(net.get::<Dense>(0).map(|layer| layer.activation), Some(Activation::GELU));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn activation(mut self, activation: Activation) -> Self {
         match &mut self.what {
             What::Dense(dense) if dense.activation == Activation::Linear => {
@@ -282,6 +286,7 @@ impl Spec {
     /// use tiegrad_nn::prelude::*;
     /// assert_eq!(dense(8).relu().to_string(), "dense(8).relu()");
     /// ```
+    #[inline]
     pub fn relu(self) -> Self {
         self.activation(Activation::ReLU)
     }
@@ -292,6 +297,7 @@ impl Spec {
     /// use tiegrad_nn::prelude::*;
     /// assert_eq!(dense(8).tanh().to_string(), "dense(8).tanh()");
     /// ```
+    #[inline]
     pub fn tanh(self) -> Self {
         self.activation(Activation::Tanh)
     }
@@ -302,6 +308,7 @@ impl Spec {
     /// use tiegrad_nn::prelude::*;
     /// assert_eq!(dense(8).sigmoid().to_string(), "dense(8).sigmoid()");
     /// ```
+    #[inline]
     pub fn sigmoid(self) -> Self {
         self.activation(Activation::Sigmoid)
     }
@@ -312,6 +319,7 @@ impl Spec {
     /// use tiegrad_nn::prelude::*;
     /// assert_eq!(dense(8).gelu().to_string(), "dense(8).gelu()");
     /// ```
+    #[inline]
     pub fn gelu(self) -> Self {
         self.activation(Activation::GELU)
     }
@@ -360,6 +368,8 @@ impl Spec {
     }
 }
 
+// Inline, and so all that leads here: a box holds its layer's code for four scalars, which only the crate that asks for it shall compile.
+#[inline]
 fn own_layer(activation: Activation) -> Box<dyn DynLayer> {
     match activation {
         Activation::Linear => Box::new(Identity),

@@ -21,8 +21,13 @@ const SLACK: usize = 40;
 /// Paths are compared component by component: a swapped letter, another case or another number is near, and so is one wrong or missing
 /// component in a path that is right otherwise. Of a path and what is below it only the nearer is named. O(paths).
 pub(crate) fn near<'p>(path: &str, paths: impl IntoIterator<Item = &'p str>) -> Vec<String> {
+    nearest(path, &mut paths.into_iter())
+}
+
+/// Compiled once for all iterators.
+fn nearest<'p>(path: &str, paths: &mut dyn Iterator<Item = &'p str>) -> Vec<String> {
     let mut wanted: Vec<Wanted<'_, 'p>> = components(path).into_iter().map(Wanted::new).collect();
-    let close = paths.into_iter().filter_map(|other| {
+    let close = paths.filter_map(|other| {
         let parts = components(other);
         let (cost, most) = (cost(&mut wanted, &parts), 20 * (wanted.len() + parts.len()));
         (cost <= most).then_some((cost, other))
