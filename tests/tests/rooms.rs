@@ -31,6 +31,9 @@ const OUTSIDE: &[&str] = &[
     "rand",
     "regex-lite",
     "syn",
+    // A checkpoint's header is JSON.
+    "serde",
+    "serde_json",
 ];
 
 fn normal_dependencies() -> BTreeMap<String, Vec<String>> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::error::Fault;
-use crate::json::{self, Reader};
 
 /// `format`: `pt`, without which `transformers` refuses a file.
 pub(crate) const FORMAT: (&str, &str) = ("format", "pt");
@@ -41,35 +40,29 @@ impl Extras {
         }
         Ok(Self {
             own: version.is_some(),
-            states: parse(metadata, STATES, |json| {
-                let mut states = BTreeMap::new();
-                json.object("states", |json, name| {
-                    states.insert(name, names(json)?);
-                    Ok(())
-                })?;
-                Ok(states)
-            })?,
-            bytes: parse(metadata, BYTES, names)?,
-            transposed: parse(metadata, TRANSPOSED, names)?,
+            states: parse(metadata, STATES)?,
+            bytes: parse(metadata, BYTES)?,
+            transposed: parse(metadata, TRANSPOSED)?,
         })
     }
 
     /// Adds the entries; those that would be empty are left out.
     pub(crate) fn write(&self, metadata: &mut BTreeMap<String, String>) {
+        let json = |names: &[String]| serde_json::Value::from(names).to_string();
         metadata.insert(FORMAT.0.into(), FORMAT.1.into());
         metadata.insert(VERSION.0.into(), VERSION.1.into());
         if !self.states.is_empty() {
             let states = self.states.iter();
-            let states: Vec<String> = states
-                .map(|(name, slabs)| format!("{}:{}", json::quoted(name), json::list(slabs)))
+            let states: serde_json::Map<String, serde_json::Value> = states
+                .map(|(name, slabs)| (name.clone(), slabs.as_slice().into()))
                 .collect();
-            metadata.insert(STATES.into(), format!("{{{}}}", states.join(",")));
+            metadata.insert(STATES.into(), serde_json::Value::Object(states).to_string());
         }
         if !self.bytes.is_empty() {
-            metadata.insert(BYTES.into(), json::list(&self.bytes));
+            metadata.insert(BYTES.into(), json(&self.bytes));
         }
         if !self.transposed.is_empty() {
-            metadata.insert(TRANSPOSED.into(), json::list(&self.transposed));
+            metadata.insert(TRANSPOSED.into(), json(&self.transposed));
         }
     }
 
@@ -83,20 +76,12 @@ impl Extras {
     }
 }
 
-/// The entry of that key, if it is there.
-fn parse<T: Default>(
-    metadata: &BTreeMap<String, String>,
-    key: &str,
-    read: impl Fn(&mut Reader<'_>) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let Some(json) = metadata.get(key) else {
-        return Ok(T::default());
-    };
-    let mut json = Reader::new(json);
-    let whole = read(&mut json).and_then(|value| json.end().map(|()| value));
-    whole.map_err(|_| Fault::Metadata { key: key.into() })
-}
-
-fn names(json: &mut Reader<'_>) -> Result<Vec<String>, Fault> {
-    json.list("a list of names", Reader::string)
+fn parse<D>(metadata: &BTreeMap<String, String>, key: &str) -> Result<D, Fault>
+where
+    D: serde::de::DeserializeOwned + Default,
+{
+    match metadata.get(key) {
+        Some(json) => serde_json::from_str(json).map_err(|_| Fault::Metadata { key: key.into() }),
+        None => Ok(D::default()),
+    }
 }

@@ -1,11 +1,14 @@
 //! The header of a safetensors file: its length in 8 bytes, then JSON, then the tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 
 use crate::dtype::Dtype;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::error::Category;
+
 use crate::error::Fault;
-use crate::json::{Reader, quoted};
 
 /// The longest header that readers accept, as in safetensors itself.
 pub(crate) const MAX_LEN: usize = 100_000_000;
@@ -51,45 +54,34 @@ impl Header {
     }
 }
 
-/// What the JSON says, unchecked. A name that is there twice is a fault: JSON parsers commonly let the last one win.
+/// What the JSON says, unchecked.
 #[derive(Default)]
 struct Parsed {
     tensors: Vec<(String, TensorInfo)>,
     metadata: BTreeMap<String, String>,
+    /// A name that was there twice: JSON parsers commonly let the last one win.
+    twice: Option<String>,
 }
 
 impl Parsed {
     fn read(json: &str) -> Result<Self, Fault> {
         let mut parsed = Self::default();
-        let mut seen = BTreeSet::new();
-        let mut json = Reader::new(json);
-        json.object("an object of tensors", |json, name| {
-            if !seen.insert(name.clone()) {
-                return Err(Fault::DuplicateName { name });
-            }
-            if name == METADATA {
-                parsed.read_metadata(json)
-            } else {
-                parsed.tensors.push((name, TensorInfo::read(json)?));
-                Ok(())
-            }
-        })?;
-        json.end()?;
-        Ok(parsed)
-    }
-
-    /// An object of strings, or null.
-    fn read_metadata(&mut self, json: &mut Reader<'_>) -> Result<(), Fault> {
-        if json.null() {
-            return Ok(());
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let outcome = Top(&mut parsed)
+            .deserialize(&mut deserializer)
+            .and_then(|()| deserializer.end());
+        match outcome {
+            Ok(()) => Ok(parsed),
+            Err(error) => Err(match (parsed.twice, error.classify()) {
+                (Some(name), _) => Fault::DuplicateName { name },
+                (None, Category::Data) => Fault::NotAHeader {
+                    message: error.to_string(),
+                },
+                (None, _) => Fault::NotJson {
+                    message: error.to_string(),
+                },
+            }),
         }
-        json.object("an object of strings", |json, key| {
-            if self.metadata.contains_key(&key) {
-                return Err(Fault::DuplicateName { name: key });
-            }
-            self.metadata.insert(key, json.string()?);
-            Ok(())
-        })
     }
 
     /// The checks that safetensors makes: the tensors lie one behind the other, each as long as its shape and type say,
@@ -148,48 +140,116 @@ struct TensorInfo {
     data_offsets: (usize, usize),
 }
 
-impl TensorInfo {
-    fn read(json: &mut Reader<'_>) -> Result<Self, Fault> {
-        let not_a_header = |message| Fault::NotAHeader { message };
-        let (mut dtype, mut shape, mut data_offsets) = (None, None, None);
-        let what = "an object with dtype, shape and data_offsets";
-        json.object(what, |json, field| {
-            let twice = match field.as_str() {
-                "dtype" => {
-                    let name = json.string()?;
-                    let known = Dtype::of(&name);
-                    let known =
-                        known.ok_or_else(|| not_a_header(format!("unknown dtype {name:?}")))?;
-                    dtype.replace(known).is_some()
-                }
-                "shape" => {
-                    let sizes = json.list("a list of sizes", Reader::size)?;
-                    shape.replace(sizes).is_some()
-                }
-                "data_offsets" => {
-                    let offsets = json.list("a list of two offsets", Reader::size)?;
-                    let &[from, to] = offsets.as_slice() else {
-                        let message = format!("{} data_offsets and not two", offsets.len());
-                        return Err(not_a_header(message));
-                    };
-                    data_offsets.replace((from, to)).is_some()
-                }
-                _ => {
-                    json.skip()?;
-                    false
-                }
-            };
-            if twice {
-                return Err(not_a_header(format!("{field} twice")));
+impl<'de> Deserialize<'de> for TensorInfo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = TensorInfo;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with dtype, shape and data_offsets")
             }
-            Ok(())
-        })?;
-        let missing = |field| not_a_header(format!("a tensor without {field}"));
-        Ok(TensorInfo {
-            dtype: dtype.ok_or_else(|| missing("dtype"))?,
-            shape: shape.ok_or_else(|| missing("shape"))?,
-            data_offsets: data_offsets.ok_or_else(|| missing("data_offsets"))?,
-        })
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TensorInfo, A::Error> {
+                let (mut dtype, mut shape, mut data_offsets) = (None, None, None);
+                while let Some(name) = map.next_key::<String>()? {
+                    let twice = match name.as_str() {
+                        "dtype" => {
+                            let name = map.next_value::<String>()?;
+                            let known = Dtype::of(&name);
+                            let known = known.ok_or_else(|| {
+                                A::Error::custom(format!("unknown dtype {name:?}"))
+                            })?;
+                            dtype.replace(known).is_some()
+                        }
+                        "shape" => shape.replace(map.next_value()?).is_some(),
+                        "data_offsets" => data_offsets.replace(map.next_value()?).is_some(),
+                        _ => {
+                            map.next_value::<serde::de::IgnoredAny>()?;
+                            false
+                        }
+                    };
+                    if twice {
+                        return Err(A::Error::custom(format!("{name} twice")));
+                    }
+                }
+                let missing = |field| A::Error::custom(format!("a tensor without {field}"));
+                Ok(TensorInfo {
+                    dtype: dtype.ok_or_else(|| missing("dtype"))?,
+                    shape: shape.ok_or_else(|| missing("shape"))?,
+                    data_offsets: data_offsets.ok_or_else(|| missing("data_offsets"))?,
+                })
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Reads the outer object.
+struct Top<'a>(&'a mut Parsed);
+
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if seen.contains(&name) {
+                self.0.twice = Some(name);
+                return Err(A::Error::custom("a name twice"));
+            }
+            seen.insert(name.clone());
+            if name == METADATA {
+                map.next_value_seed(Strings(self.0))?;
+            } else {
+                self.0.tensors.push((name, map.next_value()?));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the metadata: an object of strings, or null.
+struct Strings<'a>(&'a mut Parsed);
+
+impl<'de> DeserializeSeed<'de> for Strings<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strings<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<String, String>()? {
+            if self.0.metadata.contains_key(&key) {
+                self.0.twice = Some(key);
+                return Err(A::Error::custom("a key twice"));
+            }
+            self.0.metadata.insert(key, value);
+        }
+        Ok(())
     }
 }
 
@@ -237,4 +297,8 @@ impl Writer {
 /// Whether a tensor can have this name.
 pub(crate) fn is_metadata(name: &str) -> bool {
     name == METADATA
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

@@ -44,7 +44,6 @@ mod dtype;
 mod error;
 mod extras;
 mod header;
-mod json;
 mod load;
 mod loaded;
 mod names;
