@@ -1,9 +1,10 @@
 //! Copies between strided arrays, transposes among them.
 
+use super::transpose::{self, Band};
 use super::{RUN, run_size};
 use crate::Write;
 use crate::scalar::Scalar;
-use crate::simd::{stream, stream_end};
+use crate::simd::level;
 use crate::strided::{Walk, disjoint};
 use crate::threads::{Shared, parallel_for};
 
@@ -52,13 +53,16 @@ pub fn copy_strided<T: Scalar>(
     let chunk = (run_size(rows * row) / row).max(1);
     let dst = Shared::new(dst);
     let disjoint = disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]);
-    if disjoint && walk.len() >= TILE * TILE / 4 && is_transpose(&walk) {
-        let tasks = walk.len() / walk.row_len() / walk.dims[walk.rank - 2]
-            * walk.dims[walk.rank - 2].div_ceil(TILE);
+    if disjoint && walk.len() >= TRANSPOSE && is_transpose(&walk) {
+        let bands = Bands::new::<T>(w, &walk);
+        let copy = |band| {
+            // SAFETY: both slices were checked, all elements of the walk are at places of their own, and each band is copied once.
+            unsafe { bands.copy(band, dst, src) }
+        };
         if walk.len() < 2 * RUN {
-            (0..tasks).for_each(|task| copy_tiles(w, dst, &walk, task, src));
+            (0..bands.count()).for_each(copy);
         } else {
-            parallel_for(tasks, &|task| copy_tiles(w, dst, &walk, task, src));
+            parallel_for(bands.count(), &copy);
         }
         return;
     }
@@ -73,9 +77,9 @@ pub fn copy_strided<T: Scalar>(
     });
 }
 
-/// The side of the blocks in which a transpose goes: the pages that one touches are as many as the processor remembers.
-const TILE: usize = 64;
-/// Bytes of a result that is written past the cache.
+/// Elements from which a transpose goes by squares.
+const TRANSPOSE: usize = 1024;
+/// Bytes of a result that is written past the cache, since it would not stay in it anyway.
 const STREAMED: usize = 16 << 20;
 
 /// Whether the walk's last dimension is dense in the destination and the one before it in the source.
@@ -86,49 +90,78 @@ fn is_transpose(walk: &Walk<2>) -> bool {
         && walk.strides[1][walk.rank - 2] == 1
 }
 
-/// One block of rows of one matrix of a transpose, in parallel with others.
-fn copy_tiles<T: Scalar>(w: Write, dst: Shared<T>, walk: &Walk<2>, task: usize, src: &[T]) {
-    let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
-    let (dst_row, src_col) = (walk.strides[0][walk.rank - 2], walk.row_stride(1));
-    let blocks = rows.div_ceil(TILE);
-    let [d, s] = walk.cursor(task / blocks * rows).at;
-    let first = task % blocks * TILE;
-    let height = TILE.min(rows - first);
-    // Past the cache where the result would not stay in it anyway.
-    let streams = w == Write::Overwrite && walk.len() * size_of::<T>() >= STREAMED;
-    let mut room = [[T::ZERO; TILE]; TILE];
-    for col in (0..cols).step_by(TILE) {
-        let width = TILE.min(cols - col);
-        for (j, room) in room[..width].iter_mut().enumerate() {
-            let at = s + first + (col + j) * src_col;
-            room[..height].copy_from_slice(&src[at..at + height]);
-        }
-        for i in 0..height {
-            let at = d + (first + i) * dst_row + col;
-            // SAFETY: the caller has found that all elements of the walk are at places of their own, and each
-            // is written by one task.
-            let out = unsafe { dst.range(at, at + width) };
-            if streams {
-                let mut line = [T::ZERO; TILE];
-                for (x, room) in line.iter_mut().zip(&room[..width]) {
-                    *x = room[i];
-                }
-                stream(out, &line[..width]);
-                continue;
-            }
-            for (o, room) in out.iter_mut().zip(&room) {
-                *o = if w == Write::Accumulate {
-                    *o + room[i]
-                } else {
-                    room[i]
-                };
-            }
+/// The bands that the matrices of a transpose are cut into, by their sizes alone.
+struct Bands<'a> {
+    w: Write,
+    walk: &'a Walk<2>,
+    /// Whether they are written past the cache.
+    past: bool,
+    height: usize,
+    width: usize,
+}
+
+impl<'a> Bands<'a> {
+    fn new<T: Scalar>(w: Write, walk: &'a Walk<2>) -> Self {
+        let past = walk.len() * size_of::<T>() >= STREAMED;
+        let (height, width) = if past {
+            (transpose::ROWS, WIDTH)
+        } else {
+            (HEIGHT, walk.row_len())
+        };
+        Bands {
+            w,
+            walk,
+            past,
+            height,
+            width,
         }
     }
-    if streams {
-        stream_end();
+
+    /// Bands of a matrix, one below the other and side by side.
+    fn grid(&self) -> [usize; 2] {
+        let (rows, cols) = (self.walk.dims[self.walk.rank - 2], self.walk.row_len());
+        [rows.div_ceil(self.height), cols.div_ceil(self.width)]
+    }
+
+    fn count(&self) -> usize {
+        let [down, across] = self.grid();
+        self.walk.len() / self.walk.row_len() / self.walk.dims[self.walk.rank - 2] * down * across
+    }
+
+    /// Writes one band.
+    ///
+    /// # Safety
+    /// All that the walk reaches is in the slices, no two of its elements are at one place of `dst`, and each band is written by one thread.
+    unsafe fn copy<T: Scalar>(&self, band: usize, dst: Shared<T>, src: &[T]) {
+        let walk = self.walk;
+        let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
+        let (to_row, from_col) = (walk.strides[0][walk.rank - 2], walk.row_stride(1));
+        let [down, across] = self.grid();
+        let [d, s] = walk.cursor(band / across / down * rows).at;
+        let (row, col) = (
+            band / across % down * self.height,
+            band % across * self.width,
+        );
+        // SAFETY: a part of what the walk reaches, as the caller promises.
+        unsafe {
+            let part = Band {
+                w: self.w,
+                to: dst.pointer().add(d + row * to_row + col),
+                to_row,
+                from: src.as_ptr().add(s + row + col * from_col),
+                from_col,
+                rows: self.height.min(rows - row),
+                cols: self.width.min(cols - col),
+            };
+            part.run(level(), self.past);
+        }
     }
 }
+
+/// Rows of a band that stays in the cache.
+const HEIGHT: usize = 64;
+/// Columns of a band that is written past the cache.
+const WIDTH: usize = 2048;
 
 /// Rows `first..end` of the walk, in parallel with others.
 fn copy_rows_shared<T: Scalar>(
