@@ -54,7 +54,7 @@ pub fn copy_strided<T: Scalar>(
     let dst = Shared::new(dst);
     let disjoint = disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]);
     if disjoint && walk.len() >= TRANSPOSE && is_transpose(&walk) {
-        let bands = Bands::new::<T>(w, &walk);
+        let bands = Bands::new(w, &walk, src);
         let copy = |band| {
             // SAFETY: both slices were checked, all elements of the walk are at places of their own, and each band is copied once.
             unsafe { bands.copy(band, dst, src) }
@@ -90,42 +90,83 @@ fn is_transpose(walk: &Walk<2>) -> bool {
         && walk.strides[1][walk.rank - 2] == 1
 }
 
-/// The bands that the matrices of a transpose are cut into, by their sizes alone.
+/// How `0..n` is cut: a first part, then parts of one size; the last is not shorter than `least` and so may be longer than that.
+#[derive(Clone, Copy)]
+struct Cut {
+    n: usize,
+    first: usize,
+    size: usize,
+    least: usize,
+}
+
+impl Cut {
+    fn count(&self) -> usize {
+        match self.n.checked_sub(self.first + self.least) {
+            None => 1,
+            Some(rest) => rest / self.size + 2,
+        }
+    }
+
+    /// Where a part begins, and how long it is.
+    fn part(&self, i: usize) -> (usize, usize) {
+        let start = match i {
+            0 => 0,
+            _ => self.first + (i - 1) * self.size,
+        };
+        let end = if i + 1 == self.count() {
+            self.n
+        } else {
+            self.first + i * self.size
+        };
+        (start, end - start)
+    }
+}
+
+/// The bands that the matrices of a transpose are cut into.
 struct Bands<'a> {
     w: Write,
     walk: &'a Walk<2>,
     /// Whether they are written past the cache.
     past: bool,
-    height: usize,
-    width: usize,
+    rows: Cut,
+    cols: Cut,
 }
 
 impl<'a> Bands<'a> {
-    fn new<T: Scalar>(w: Write, walk: &'a Walk<2>) -> Self {
+    fn new<T: Scalar>(w: Write, walk: &'a Walk<2>, src: &[T]) -> Self {
         let past = walk.len() * size_of::<T>() >= STREAMED;
+        let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
         let (height, width) = if past {
             (transpose::ROWS, WIDTH)
         } else {
-            (HEIGHT, walk.row_len())
+            (HEIGHT, cols)
+        };
+        let least = transpose::side::<T>();
+        // What a band reads of each column of the source are then half pages or whole ones, where columns begin alike.
+        let page = (src.as_ptr() as usize).wrapping_neg() / size_of::<T>() % height;
+        let first = match page {
+            _ if !past => height,
+            p if p < least => p + height,
+            p => p,
+        };
+        let cut = |n, first, size| Cut {
+            n,
+            first,
+            size,
+            least,
         };
         Bands {
             w,
             walk,
             past,
-            height,
-            width,
+            rows: cut(rows, first, height),
+            cols: cut(cols, width, width),
         }
     }
 
-    /// Bands of a matrix, one below the other and side by side.
-    fn grid(&self) -> [usize; 2] {
-        let (rows, cols) = (self.walk.dims[self.walk.rank - 2], self.walk.row_len());
-        [rows.div_ceil(self.height), cols.div_ceil(self.width)]
-    }
-
     fn count(&self) -> usize {
-        let [down, across] = self.grid();
-        self.walk.len() / self.walk.row_len() / self.walk.dims[self.walk.rank - 2] * down * across
+        let matrix = self.walk.row_len() * self.walk.dims[self.walk.rank - 2];
+        self.walk.len() / matrix * self.rows.count() * self.cols.count()
     }
 
     /// Writes one band.
@@ -134,15 +175,13 @@ impl<'a> Bands<'a> {
     /// All that the walk reaches is in the slices, no two of its elements are at one place of `dst`, and each band is written by one thread.
     unsafe fn copy<T: Scalar>(&self, band: usize, dst: Shared<T>, src: &[T]) {
         let walk = self.walk;
-        let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
         let (to_row, from_col) = (walk.strides[0][walk.rank - 2], walk.row_stride(1));
-        let [down, across] = self.grid();
-        let [d, s] = walk.cursor(band / across / down * rows).at;
-        let (row, col) = (
-            band / across % down * self.height,
-            band % across * self.width,
-        );
-        // SAFETY: a part of what the walk reaches, as the caller promises.
+        let (down, across) = (self.rows.count(), self.cols.count());
+        let matrix = band / across / down;
+        let [d, s] = walk.cursor(matrix * walk.dims[walk.rank - 2]).at;
+        let (row, rows) = self.rows.part(band / across % down);
+        let (col, cols) = self.cols.part(band % across);
+        // SAFETY: a part of what the walk reaches, as the caller promises; no part of a cut is longer than its size and the least together.
         unsafe {
             let part = Band {
                 w: self.w,
@@ -150,8 +189,8 @@ impl<'a> Bands<'a> {
                 to_row,
                 from: src.as_ptr().add(s + row + col * from_col),
                 from_col,
-                rows: self.height.min(rows - row),
-                cols: self.width.min(cols - col),
+                rows,
+                cols,
             };
             part.run(level(), self.past);
         }

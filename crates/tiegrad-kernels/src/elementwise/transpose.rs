@@ -12,7 +12,11 @@ use std::mem::MaybeUninit;
 const LINE: usize = 64;
 /// Most elements of a line.
 const MOST: usize = LINE / size_of::<f32>();
-/// Most rows of a band. Of each column of the source, as many elements are read one after the other: whole pages or large parts of them.
+/// Elements on a side of a square.
+pub(super) const fn side<T>() -> usize {
+    LINE / size_of::<T>()
+}
+/// Rows of a band that is written past the cache, and with as many as a square has more the most. Of each column of the source, as many elements are read one after the other: whole pages or large parts of them.
 pub(super) const ROWS: usize = 512;
 
 /// Part of a matrix that is written: `rows` by `cols` elements, rows dense and `to_row` apart; it is the transpose of what lies at `from`,
@@ -32,12 +36,13 @@ impl<T: Scalar> Band<T> {
     /// Writes it by the squares of a level; `past` the cache, where that can be done.
     ///
     /// # Safety
-    /// The machine has the level, what the sizes and strides reach is valid, nothing else uses what is written, and past the cache there are at most `ROWS` rows.
+    /// The machine has the level, what the sizes and strides reach is valid, nothing else uses what is written, and past the cache there are at most `ROWS` rows and as many as a
+    /// square has.
     pub(super) unsafe fn run(&self, level: Level, past: bool) {
         let past = past
             && T::VECTORIZED
             && self.w == Write::Overwrite
-            && self.rows.min(self.cols) >= LINE / size_of::<T>();
+            && self.rows.min(self.cols) >= side::<T>();
         // SAFETY: promised by the caller.
         unsafe {
             if !past {
@@ -59,7 +64,7 @@ impl<T: Scalar> Band<T> {
     /// As [`run`](Band::run).
     #[inline(never)]
     unsafe fn shifted(&self, level: Level) {
-        let mut kept = [const { MaybeUninit::<T>::uninit() }; ROWS * MOST];
+        let mut kept = [const { MaybeUninit::<T>::uninit() }; (ROWS + MOST) * MOST];
         // SAFETY: promised by the caller, and there is room for a line of each row.
         unsafe { self.choose::<true>(level, kept.as_mut_ptr().cast()) };
     }
@@ -113,7 +118,7 @@ trait Square<T: Scalar> {
         kept: *mut T,
         skip: usize,
     ) {
-        let l = LINE / size_of::<T>();
+        let l = side::<T>();
         let mut room = [const { MaybeUninit::<T>::uninit() }; 2 * MOST * MOST];
         let room: *mut T = room.as_mut_ptr().cast();
         // SAFETY: promised by the caller; the room has two squares side by side, the second is written at once and rows of the first before
@@ -178,7 +183,7 @@ impl Iterator for Cuts {
 /// and nothing is accumulated.
 #[inline(always)]
 unsafe fn write<T: Scalar, S: Square<T>, const PAST: bool>(b: &Band<T>, kept: *mut T) {
-    let l = LINE / size_of::<T>();
+    let l = side::<T>();
     let overlap = b.w == Write::Overwrite;
     let cuts = |n, lead| Cuts {
         n,
@@ -234,7 +239,7 @@ unsafe fn write<T: Scalar, S: Square<T>, const PAST: bool>(b: &Band<T>, kept: *m
 /// As for [`write`].
 #[inline(always)]
 unsafe fn across<T: Scalar, S: Square<T>>(b: &Band<T>, kept: *mut T, row_lead: usize) {
-    let l = LINE / size_of::<T>();
+    let l = side::<T>();
     let rows = || Cuts {
         n: b.rows,
         l,
@@ -324,7 +329,7 @@ impl<T: Scalar> Square<T> for Portable {
                 }
             }
             #[cfg(not(target_arch = "x86_64"))]
-            from.copy_to_nonoverlapping(to, LINE / size_of::<T>());
+            from.copy_to_nonoverlapping(to, side::<T>());
         }
     }
 }
@@ -340,7 +345,7 @@ unsafe fn blocks<U: Copy, const N: usize>(
     to: *mut U,
     to_row: usize,
 ) {
-    let l = LINE / size_of::<U>();
+    let l = side::<U>();
     for i in (0..l).step_by(N) {
         for j in (0..l).step_by(N) {
             // SAFETY: a block of the square; an array needs no more alignment than its elements.

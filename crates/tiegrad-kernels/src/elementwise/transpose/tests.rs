@@ -60,7 +60,7 @@ fn band<N: Number>(
 fn bands<N: Number>() {
     let numbers: Vec<N> = Numbers::new(6).vec(90_000);
     let mut room = vec![N::ZERO; 90_000];
-    let l = LINE / size_of::<N>();
+    let l = side::<N>();
     // Parts of squares, squares, and both beside each other, up to the most rows.
     let sizes = [
         [1, 3],
@@ -88,7 +88,7 @@ fn bands<N: Number>() {
             }
         }
     }
-    band([ROWS, 2 * l + 1], [1, 0, 1, 0], &numbers, &mut room);
+    band([ROWS + l, 2 * l + 1], [1, 0, 1, 0], &numbers, &mut room);
 }
 
 #[test]

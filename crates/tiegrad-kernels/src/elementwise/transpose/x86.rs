@@ -1,6 +1,6 @@
 //! Squares in the registers of SSE2, AVX2 and AVX-512.
 
-use super::{Band, LINE, MOST, Scalar, Square, lead, write};
+use super::{Band, MOST, Scalar, Square, lead, side, write};
 use std::arch::x86_64::*;
 
 /// # Safety
@@ -39,12 +39,12 @@ impl<T: Scalar> Square<T> for Avx512 {
             };
             let load = |j: usize| _mm512_loadu_ps(from.add(j * from_row).cast());
             if size_of::<T>() == 4 {
-                let y = sixteen(std::array::from_fn(load));
+                let y = sixteen(rows(load));
                 for i in 0..16 {
                     store(i, y[i]);
                 }
             } else {
-                let y = eight(std::array::from_fn(|j| _mm512_castps_pd(load(j))));
+                let y = eight(rows(|j| _mm512_castps_pd(load(j))));
                 for i in 0..8 {
                     store(i, _mm512_castpd_ps(y[i]));
                 }
@@ -67,16 +67,16 @@ impl<T: Scalar> Square<T> for Avx512 {
         kept: *mut T,
         skip: usize,
     ) {
-        let l = LINE / size_of::<T>();
+        let l = side::<T>();
         // In registers: what was just stored could not be loaded in other pieces before it is in the cache, behind all that goes past it.
         // SAFETY: promised by the caller.
         unsafe {
             let load = |j: usize| _mm512_loadu_ps(from.add(j * from_row).cast());
             let mut y = [_mm512_setzero_ps(); MOST];
             if size_of::<T>() == 4 {
-                y = sixteen(std::array::from_fn(load));
+                y = sixteen(rows(load));
             } else {
-                let x = eight(std::array::from_fn(|j| _mm512_castps_pd(load(j))));
+                let x = eight(rows(|j| _mm512_castps_pd(load(j))));
                 for i in 0..8 {
                     y[i] = _mm512_castpd_ps(x[i]);
                 }
@@ -117,17 +117,17 @@ impl<T: Scalar> Square<T> for Avx2 {
             };
             let load = |i: usize, j: usize| _mm256_loadu_ps(from.add(j * from_row + i).cast());
             if size_of::<T>() == 4 {
-                for i in [0, 8] {
-                    let x = eight_singles(std::array::from_fn(|j| load(i, j)));
-                    let y = eight_singles(std::array::from_fn(|j| load(i, 8 + j)));
+                for i in (0..16).step_by(8) {
+                    let x = eight_singles(rows(|j| load(i, j)));
+                    let y = eight_singles(rows(|j| load(i, 8 + j)));
                     for k in 0..8 {
                         store(i + k, x[k], y[k]);
                     }
                 }
             } else {
-                for i in [0, 4] {
-                    let x = four(std::array::from_fn(|j| _mm256_castps_pd(load(i, j))));
-                    let y = four(std::array::from_fn(|j| _mm256_castps_pd(load(i, 4 + j))));
+                for i in (0..8).step_by(4) {
+                    let x = four(rows(|j| _mm256_castps_pd(load(i, j))));
+                    let y = four(rows(|j| _mm256_castps_pd(load(i, 4 + j))));
                     for k in 0..4 {
                         store(i + k, _mm256_castpd_ps(x[k]), _mm256_castpd_ps(y[k]));
                     }
@@ -148,6 +148,16 @@ impl<T: Scalar> Square<T> for Avx2 {
     }
 }
 
+/// What `load` gives for each row. `array::from_fn` is not always inlined, and would then be compiled for the baseline.
+#[inline(always)]
+fn rows<V: Copy, const N: usize>(load: impl Fn(usize) -> V) -> [V; N] {
+    let mut x = [load(0); N];
+    for j in 1..N {
+        x[j] = load(j);
+    }
+    x
+}
+
 /// The transpose of 16 by 16 numbers of 4 bytes.
 ///
 /// # Safety
@@ -158,7 +168,7 @@ unsafe fn sixteen(x: [__m512; 16]) -> [__m512; 16] {
     unsafe {
         // 4 by 4 in each quarter: quarter q of y[4 * i + k] holds elements 4 * q + k of rows 4 * i to 4 * i + 3.
         let mut y = x;
-        for i in [0, 4, 8, 12] {
+        for i in (0..16).step_by(4) {
             let (a, b) = (
                 _mm512_unpacklo_ps(x[i], x[i + 1]),
                 _mm512_unpackhi_ps(x[i], x[i + 1]),
@@ -198,7 +208,7 @@ unsafe fn eight(x: [__m512d; 8]) -> [__m512d; 8] {
     unsafe {
         // 2 by 2 in each quarter: quarter q of y[2 * i + k] holds elements 2 * q + k of rows 2 * i and 2 * i + 1.
         let mut y = x;
-        for i in [0, 2, 4, 6] {
+        for i in (0..8).step_by(2) {
             y[i] = _mm512_unpacklo_pd(x[i], x[i + 1]);
             y[i + 1] = _mm512_unpackhi_pd(x[i], x[i + 1]);
         }
@@ -227,7 +237,7 @@ unsafe fn eight_singles(x: [__m256; 8]) -> [__m256; 8] {
     unsafe {
         // 4 by 4 in each half, as in `sixteen`.
         let mut y = x;
-        for i in [0, 4] {
+        for i in (0..8).step_by(4) {
             let (a, b) = (
                 _mm256_unpacklo_ps(x[i], x[i + 1]),
                 _mm256_unpackhi_ps(x[i], x[i + 1]),
@@ -286,7 +296,7 @@ pub(super) unsafe fn sse2<T: Scalar, const PAST: bool>(
     to: *mut T,
     to_row: usize,
 ) {
-    let l = LINE / size_of::<T>();
+    let l = side::<T>();
     let n = size_of::<__m128>() / size_of::<T>();
     for i in (0..l).step_by(n) {
         for j in (0..l).step_by(n) {
