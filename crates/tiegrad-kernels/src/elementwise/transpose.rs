@@ -90,6 +90,9 @@ impl<T: Scalar> Band<T> {
 
 /// How squares of as many elements as a line has, on both sides, are transposed.
 trait Square<T: Scalar> {
+    /// Whether `carry` may be followed by that of the same rows at once: one by way of memory would wait for what was just stored.
+    const AT_ONCE: bool = false;
+
     /// Row i of `to` = elements i of the runs of `from`; if `PAST`, past the cache.
     ///
     /// # Safety
@@ -142,6 +145,7 @@ trait Square<T: Scalar> {
 
 /// Where squares of side `l` begin, and how large they are, that cover `0..n`: one that ends at `lead` or beyond, then one after the other.
 /// The first and the last overlap their neighbours or, if they may not, are smaller.
+#[derive(Clone)]
 struct Cuts {
     n: usize,
     l: usize,
@@ -204,33 +208,58 @@ unsafe fn write<T: Scalar, S: Square<T>, const PAST: bool>(b: &Band<T>, kept: *m
         if PAST && !kept.is_null() {
             return across::<T, S>(b, kept, row_lead);
         }
-        for (c, width) in cuts(b.cols, if PAST { lead(b.to) } else { 0 }) {
+        let mut columns = cuts(b.cols, if PAST { lead(b.to) } else { 0 });
+        while columns.at < b.cols {
             for (r, height) in cuts(b.rows, row_lead) {
-                let (from, to) = (b.from.add(c * b.from_col + r), b.to.add(r * b.to_row + c));
-                if width < l || height < l {
-                    for i in 0..height {
-                        for j in 0..width {
-                            let (to, x) = (to.add(i * b.to_row + j), *from.add(j * b.from_col + i));
-                            *to = if overlap { x } else { *to + x };
-                        }
+                for (c, width) in columns.clone().take(GROUP / l) {
+                    let (from, to) = (b.from.add(c * b.from_col + r), b.to.add(r * b.to_row + c));
+                    if PAST {
+                        ahead(from, b.from_col);
                     }
-                } else if !overlap {
-                    let mut room = [const { MaybeUninit::<T>::uninit() }; MOST * MOST];
-                    let room: *mut T = room.as_mut_ptr().cast();
-                    S::put::<false>(from, b.from_col, room, l);
-                    for i in 0..l {
-                        for j in 0..l {
-                            *to.add(i * b.to_row + j) += *room.add(i * l + j);
+                    if width < l || height < l {
+                        for i in 0..height {
+                            for j in 0..width {
+                                let (to, x) =
+                                    (to.add(i * b.to_row + j), *from.add(j * b.from_col + i));
+                                *to = if overlap { x } else { *to + x };
+                            }
                         }
+                    } else if !overlap {
+                        let mut room = [const { MaybeUninit::<T>::uninit() }; MOST * MOST];
+                        let room: *mut T = room.as_mut_ptr().cast();
+                        S::put::<false>(from, b.from_col, room, l);
+                        for i in 0..l {
+                            for j in 0..l {
+                                *to.add(i * b.to_row + j) += *room.add(i * l + j);
+                            }
+                        }
+                    } else if PAST && lead(to) == 0 {
+                        S::put::<true>(from, b.from_col, to, b.to_row);
+                    } else {
+                        S::put::<false>(from, b.from_col, to, b.to_row);
                     }
-                } else if PAST && lead(to) == 0 {
-                    S::put::<true>(from, b.from_col, to, b.to_row);
-                } else {
-                    S::put::<false>(from, b.from_col, to, b.to_row);
                 }
             }
+            columns.nth(GROUP / l - 1);
         }
     }
+}
+
+/// Columns whose squares are written side by side before those below: several lines of each row one after the other.
+const GROUP: usize = 64;
+
+/// Asks for what the second square below this one reads, into the second-level cache: runs that are a power of two apart would not stay in the first.
+#[inline(always)]
+fn ahead<T>(from: *const T, from_row: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for j in 0..side::<T>() {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        let p = from.wrapping_add(j * from_row + 2 * side::<T>());
+        // SAFETY: a prefetch of any address is allowed; SSE is in the baseline.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, from_row);
 }
 
 /// [`write`] with lines that begin at different elements of the rows.
@@ -248,6 +277,7 @@ unsafe fn across<T: Scalar, S: Square<T>>(b: &Band<T>, kept: *mut T, row_lead: u
         at: 0,
     };
     let whole = b.cols / l * l;
+    let group = if S::AT_ONCE { GROUP } else { l };
     // SAFETY: squares lie in the band, which is valid. A row's line is kept in the turn of its first columns before it is read in those of others; rows that
     // the square before has had already are skipped.
     unsafe {
@@ -258,17 +288,21 @@ unsafe fn across<T: Scalar, S: Square<T>>(b: &Band<T>, kept: *mut T, row_lead: u
             let to = b.to.add(r * b.to_row);
             kept.add(r * l).copy_to_nonoverlapping(to, lead(to));
         }
-        for c in (l..whole).step_by(l) {
+        for first in (l..whole).step_by(group) {
             let mut done = 0;
             for (r, _) in rows() {
-                S::carry(
-                    b.from.add(c * b.from_col + r),
-                    b.from_col,
-                    b.to.add(r * b.to_row + c),
-                    b.to_row,
-                    kept.add(r * l),
-                    done - r,
-                );
+                for c in (first..whole.min(first + group)).step_by(l) {
+                    let from = b.from.add(c * b.from_col + r);
+                    ahead(from, b.from_col);
+                    S::carry(
+                        from,
+                        b.from_col,
+                        b.to.add(r * b.to_row + c),
+                        b.to_row,
+                        kept.add(r * l),
+                        done - r,
+                    );
+                }
                 done = r + l;
             }
         }

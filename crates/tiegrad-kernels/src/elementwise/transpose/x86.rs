@@ -25,6 +25,8 @@ pub(super) struct Avx512;
 pub(super) struct Avx2;
 
 impl<T: Scalar> Square<T> for Avx512 {
+    const AT_ONCE: bool = true;
+
     #[inline(always)]
     unsafe fn put<const PAST: bool>(from: *const T, from_row: usize, to: *mut T, to_row: usize) {
         // SAFETY: promised by the caller.
