@@ -12,12 +12,14 @@ use std::mem::MaybeUninit;
 const LINE: usize = 64;
 /// Most elements of a line.
 const MOST: usize = LINE / size_of::<f32>();
+/// Rows of a band that is written past the cache; it may have as many more as a square has. Of each column of the source, as many elements are
+/// read one after the other: whole pages or large parts of them.
+pub(super) const ROWS: usize = 512;
+
 /// Elements on a side of a square.
 pub(super) const fn side<T>() -> usize {
     LINE / size_of::<T>()
 }
-/// Rows of a band that is written past the cache, and with as many as a square has more the most. Of each column of the source, as many elements are read one after the other: whole pages or large parts of them.
-pub(super) const ROWS: usize = 512;
 
 /// Part of a matrix that is written: `rows` by `cols` elements, rows dense and `to_row` apart; it is the transpose of what lies at `from`,
 /// whose dense runs are `from_col` apart.
@@ -36,8 +38,8 @@ impl<T: Scalar> Band<T> {
     /// Writes it by the squares of a level; `past` the cache, where that can be done.
     ///
     /// # Safety
-    /// The machine has the level, what the sizes and strides reach is valid, nothing else uses what is written, and past the cache there are at most `ROWS` rows and as many as a
-    /// square has.
+    /// The machine has the level, what the sizes and strides reach is valid, nothing else uses what is written, and past the cache there are at
+    /// most `ROWS` rows and as many as a square has.
     pub(super) unsafe fn run(&self, level: Level, past: bool) {
         let past = past
             && T::VECTORIZED
