@@ -5,6 +5,7 @@
 
 mod activation;
 mod copy;
+mod transpose;
 
 pub use activation::{
     Cos, CosBackward, Gelu, GeluBackward, GeluTanh, GeluTanhBackward, Sin, SinBackward, Softplus,

@@ -1,7 +1,6 @@
 //! How a kernel finds its instruction set: the level is found once, and [`multiversion!`] makes from one
 //! body a baseline copy, a copy for AVX2 with FMA and, where asked, one for AVX-512.
 
-use crate::scalar::Scalar;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The instruction sets that kernels are compiled for.
@@ -159,31 +158,7 @@ pub(crate) fn best() -> Level {
     Level::Portable
 }
 
-/// Copies, past the cache where the processor can: for destinations far larger than it, which then need not be read first.
-/// [`stream_end`] must follow, on the same thread, before another one may look.
-#[inline(always)]
-pub(crate) fn stream<T: Scalar>(to: &mut [T], from: &[T]) {
-    assert_eq!(to.len(), from.len());
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-        const SIZE: usize = size_of::<__m128i>();
-        let (d, s) = (
-            to.as_mut_ptr().cast::<__m128i>(),
-            from.as_ptr().cast::<__m128i>(),
-        );
-        if d.is_aligned() && size_of_val(from).is_multiple_of(SIZE) {
-            for i in 0..size_of_val(from) / SIZE {
-                // SAFETY: both slices hold so many whole vectors, of initialized bytes: a scalar is one or two floats of one size, without padding. The destination is aligned. SSE2 is in the baseline.
-                unsafe { _mm_stream_si128(d.add(i), _mm_loadu_si128(s.add(i))) };
-            }
-            return;
-        }
-    }
-    to.copy_from_slice(from);
-}
-
-/// Makes what [`stream`] has written visible in order with what is written afterwards.
+/// Makes what was written past the cache on this thread visible in order with what it writes afterwards. Must come before another thread may look.
 #[inline(always)]
 pub(crate) fn stream_end() {
     #[cfg(target_arch = "x86_64")]

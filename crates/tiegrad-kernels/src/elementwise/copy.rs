@@ -1,9 +1,10 @@
 //! Copies between strided arrays, transposes among them.
 
+use super::transpose::{self, Band};
 use super::{RUN, run_size};
 use crate::Write;
 use crate::scalar::Scalar;
-use crate::simd::{stream, stream_end};
+use crate::simd::level;
 use crate::strided::{Walk, disjoint};
 use crate::threads::{Shared, parallel_for};
 
@@ -52,13 +53,16 @@ pub fn copy_strided<T: Scalar>(
     let chunk = (run_size(rows * row) / row).max(1);
     let dst = Shared::new(dst);
     let disjoint = disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]);
-    if disjoint && walk.len() >= TILE * TILE / 4 && is_transpose(&walk) {
-        let tasks = walk.len() / walk.row_len() / walk.dims[walk.rank - 2]
-            * walk.dims[walk.rank - 2].div_ceil(TILE);
+    if disjoint && walk.len() >= TRANSPOSE && is_transpose(&walk) {
+        let bands = Bands::new(w, &walk, src);
+        let copy = |band| {
+            // SAFETY: both slices were checked, all elements of the walk are at places of their own, and each band is copied once.
+            unsafe { bands.copy(band, dst, src) }
+        };
         if walk.len() < 2 * RUN {
-            (0..tasks).for_each(|task| copy_tiles(w, dst, &walk, task, src));
+            (0..bands.count()).for_each(copy);
         } else {
-            parallel_for(tasks, &|task| copy_tiles(w, dst, &walk, task, src));
+            parallel_for(bands.count(), &copy);
         }
         return;
     }
@@ -73,9 +77,9 @@ pub fn copy_strided<T: Scalar>(
     });
 }
 
-/// The side of the blocks in which a transpose goes: the pages that one touches are as many as the processor remembers.
-const TILE: usize = 64;
-/// Bytes of a result that is written past the cache.
+/// Elements from which a transpose goes by squares.
+const TRANSPOSE: usize = 1024;
+/// Bytes of a result that is written past the cache, since it would not stay in it anyway.
 const STREAMED: usize = 16 << 20;
 
 /// Whether the walk's last dimension is dense in the destination and the one before it in the source.
@@ -86,49 +90,117 @@ fn is_transpose(walk: &Walk<2>) -> bool {
         && walk.strides[1][walk.rank - 2] == 1
 }
 
-/// One block of rows of one matrix of a transpose, in parallel with others.
-fn copy_tiles<T: Scalar>(w: Write, dst: Shared<T>, walk: &Walk<2>, task: usize, src: &[T]) {
-    let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
-    let (dst_row, src_col) = (walk.strides[0][walk.rank - 2], walk.row_stride(1));
-    let blocks = rows.div_ceil(TILE);
-    let [d, s] = walk.cursor(task / blocks * rows).at;
-    let first = task % blocks * TILE;
-    let height = TILE.min(rows - first);
-    // Past the cache where the result would not stay in it anyway.
-    let streams = w == Write::Overwrite && walk.len() * size_of::<T>() >= STREAMED;
-    let mut room = [[T::ZERO; TILE]; TILE];
-    for col in (0..cols).step_by(TILE) {
-        let width = TILE.min(cols - col);
-        for (j, room) in room[..width].iter_mut().enumerate() {
-            let at = s + first + (col + j) * src_col;
-            room[..height].copy_from_slice(&src[at..at + height]);
-        }
-        for i in 0..height {
-            let at = d + (first + i) * dst_row + col;
-            // SAFETY: the caller has found that all elements of the walk are at places of their own, and each
-            // is written by one task.
-            let out = unsafe { dst.range(at, at + width) };
-            if streams {
-                let mut line = [T::ZERO; TILE];
-                for (x, room) in line.iter_mut().zip(&room[..width]) {
-                    *x = room[i];
-                }
-                stream(out, &line[..width]);
-                continue;
-            }
-            for (o, room) in out.iter_mut().zip(&room) {
-                *o = if w == Write::Accumulate {
-                    *o + room[i]
-                } else {
-                    room[i]
-                };
-            }
+/// How `0..n` is cut: a first part, then parts of one size; the last is not shorter than `least` and so may be longer than that.
+#[derive(Clone, Copy)]
+struct Cut {
+    n: usize,
+    first: usize,
+    size: usize,
+    least: usize,
+}
+
+impl Cut {
+    fn count(&self) -> usize {
+        match self.n.checked_sub(self.first + self.least) {
+            None => 1,
+            Some(rest) => rest / self.size + 2,
         }
     }
-    if streams {
-        stream_end();
+
+    /// Where a part begins, and how long it is.
+    fn part(&self, i: usize) -> (usize, usize) {
+        let start = match i {
+            0 => 0,
+            _ => self.first + (i - 1) * self.size,
+        };
+        let end = if i + 1 == self.count() {
+            self.n
+        } else {
+            self.first + i * self.size
+        };
+        (start, end - start)
     }
 }
+
+/// The bands that the matrices of a transpose are cut into.
+struct Bands<'a> {
+    w: Write,
+    walk: &'a Walk<2>,
+    /// Whether they are written past the cache.
+    past: bool,
+    rows: Cut,
+    cols: Cut,
+}
+
+impl<'a> Bands<'a> {
+    fn new<T: Scalar>(w: Write, walk: &'a Walk<2>, src: &[T]) -> Self {
+        let past = walk.len() * size_of::<T>() >= STREAMED;
+        let (rows, cols) = (walk.dims[walk.rank - 2], walk.row_len());
+        let (height, width) = if past {
+            (transpose::ROWS, WIDTH)
+        } else {
+            (HEIGHT, cols)
+        };
+        let least = transpose::side::<T>();
+        // What a band reads of each column of the source are then half pages or whole ones, where columns begin alike.
+        let page = (src.as_ptr() as usize).wrapping_neg() / size_of::<T>() % height;
+        let first = match page {
+            _ if !past => height,
+            p if p < least => p + height,
+            p => p,
+        };
+        let cut = |n, first, size| Cut {
+            n,
+            first,
+            size,
+            least,
+        };
+        Bands {
+            w,
+            walk,
+            past,
+            rows: cut(rows, first, height),
+            cols: cut(cols, width, width),
+        }
+    }
+
+    fn count(&self) -> usize {
+        let matrix = self.walk.row_len() * self.walk.dims[self.walk.rank - 2];
+        self.walk.len() / matrix * self.rows.count() * self.cols.count()
+    }
+
+    /// Writes one band.
+    ///
+    /// # Safety
+    /// All that the walk reaches is in the slices, no two of its elements are at one place of `dst`, and each band is written by one thread.
+    unsafe fn copy<T: Scalar>(&self, band: usize, dst: Shared<T>, src: &[T]) {
+        let walk = self.walk;
+        let (to_row, from_col) = (walk.strides[0][walk.rank - 2], walk.row_stride(1));
+        let (down, across) = (self.rows.count(), self.cols.count());
+        let matrix = band / across / down;
+        let [d, s] = walk.cursor(matrix * walk.dims[walk.rank - 2]).at;
+        let (row, rows) = self.rows.part(band / across % down);
+        let (col, cols) = self.cols.part(band % across);
+        // SAFETY: a part of what the walk reaches, as the caller promises; no part of a cut is longer than its size and the least together.
+        unsafe {
+            let part = Band {
+                w: self.w,
+                to: dst.pointer().add(d + row * to_row + col),
+                to_row,
+                from: src.as_ptr().add(s + row + col * from_col),
+                from_col,
+                rows,
+                cols,
+            };
+            part.run(level(), self.past);
+        }
+    }
+}
+
+/// Rows of a band that stays in the cache.
+const HEIGHT: usize = 64;
+/// Columns of a band that is written past the cache.
+const WIDTH: usize = 2048;
 
 /// Rows `first..end` of the walk, in parallel with others.
 fn copy_rows_shared<T: Scalar>(

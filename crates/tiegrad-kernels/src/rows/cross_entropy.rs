@@ -3,7 +3,7 @@
 use super::{exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
 use crate::scalar::Scalar;
-use crate::simd::multiversion;
+use crate::simd::{multiversion, prefetch};
 use crate::threads::{Shared, for_each_run, parallel_for};
 
 /// `losses[r] = lse[r] - logits[r][targets[r]]`, where `lse[r] = log(sum(exp(logits[r])))`, which the backward
@@ -105,7 +105,9 @@ multiversion! {
                 // Beyond the range of `exp_bounded`: the row's exponentials and numbers have their sum, ∞ or NaN, in common.
                 row_sum([x], |[x]| if x < T::ZERO { T::ZERO } else { x })
             } else {
-                exp_sum::<T, N>(x, shift, |_, _| {})
+                exp_sum::<T, N>(x, shift, |at, e| {
+                    prefetch(x.as_ptr().wrapping_add(cols + at), e.len());
+                })
             };
             let log_sum: T = N::from(sum).ln().into();
             lse[r] = log_sum + shift;

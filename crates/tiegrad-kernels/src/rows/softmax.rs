@@ -124,7 +124,8 @@ multiversion! {
     fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let sum = exp_sum::<T, N>(x, row_max(x), |at, e| {
-                out[at..at + e.len()].copy_from_slice(e)
+                prefetch(x.as_ptr().wrapping_add(cols + at), e.len());
+                out[at..at + e.len()].copy_from_slice(e);
             });
             scale(out, sum.recip());
         }

@@ -21,8 +21,6 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 /// assert_eq!(x.exp().eps, 2.0_f64.exp());
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-// Two floats in order and no padding: copies past the cache rest on it (`simd::stream`).
-#[repr(C)]
 pub struct Dual<R> {
     /// The value.
     pub re: R,
