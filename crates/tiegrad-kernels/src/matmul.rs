@@ -453,12 +453,18 @@ impl<T: Scalar> Gemm<T> {
         let vectors = self.k.div_ceil(lanes) as f64;
         // Cycles, fitted to the times of 7,000 products of 4 to 300 rows: of tiles, whose vectors at the right end of a row are partly empty and
         // which copy columns that are contiguous ...
+        // Rows that are pages apart fall on one set of the cache, and a tile has more of them than that holds.
+        let apart = if (self.a_row * size).is_multiple_of(4096) {
+            1.5
+        } else {
+            1.0
+        };
         let tiles = |n: usize| {
             let row = n.div_ceil(lanes) as f64;
             if contiguous {
                 row * (m * (1.1 * k + 3.0) + 0.075 * bytes * k) + 300.0
             } else {
-                row * (m * (k + 3.0) + 0.25 * k) + 110.0
+                row * (apart * m * (k + 3.0) + 0.25 * k) + 110.0
             }
         };
         // ... and of dot products, whose lanes are summed at the end and which copy columns that are not.

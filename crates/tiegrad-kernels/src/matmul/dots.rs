@@ -15,7 +15,13 @@ impl<V: Vector> Kernel for Dots<'_, V> {
     unsafe fn run(self) {
         let g = self.0;
         // The longer side is read once: a few rows pass over each group of columns, or a few columns over each group of rows.
-        let block = if g.m < g.n { g.m } else { 8 };
+        let row = g.k * size_of::<V::Elem>();
+        let block = match g.n {
+            n if g.m < n => g.m,
+            // Rows stay in the first-level cache for the next group of columns, if there is one.
+            n if n > 4 && 8 * row > 16 << 10 => 4,
+            _ => 8,
+        };
         // SAFETY: rows and columns are within the sizes.
         unsafe {
             for i in (0..g.m).step_by(block) {
