@@ -90,7 +90,8 @@ fn is_transpose(walk: &Walk<2>) -> bool {
         && walk.strides[1][walk.rank - 2] == 1
 }
 
-/// How `0..n` is cut: a first part, then parts of one size; the last is not shorter than `least` and so may be longer than that.
+/// How `0..n` is cut: a first part, then parts of one size; the last is not shorter than `least` and so may be longer than that, but not by as much as
+/// `least` if the first is not longer than the others or leaves as much.
 #[derive(Clone, Copy)]
 struct Cut {
     n: usize,
@@ -146,8 +147,10 @@ impl<'a> Bands<'a> {
         let page = (src.as_ptr() as usize).wrapping_neg() / size_of::<T>() % height;
         let first = match page {
             _ if !past => height,
-            p if p < least => p + height,
-            p => p,
+            p if p >= least => p,
+            // Too few for a part of their own: with the next part, unless what that leaves would have to be with it as well.
+            p if rows >= p + height + least => p + height,
+            _ => height,
         };
         let cut = |n, first, size| Cut {
             n,
@@ -257,5 +260,36 @@ fn copy_rows<T: Scalar>(
             }
         }
         cursor.next();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strided::Walk;
+
+    /// Wherever the source lies and however many rows there are, no band has more rows than there is room for.
+    #[test]
+    fn bands_fit_wherever_the_source_begins() {
+        let side = transpose::side::<f32>();
+        let source = vec![0.0_f32; 1024];
+        for rows in (2..40).chain(480..600).chain(1000..1100) {
+            let columns = (STREAMED / size_of::<f32>()).div_ceil(rows);
+            let strides = [&[columns, 1][..], &[1, rows][..]];
+            let walk = Walk::new(&[rows, columns], strides);
+            for start in 0..512 {
+                let bands = Bands::new(Write::Overwrite, &walk, &source[start..]);
+                assert!(bands.past);
+                let mut next = 0;
+                for i in 0..bands.rows.count() {
+                    let (start, len) = bands.rows.part(i);
+                    assert_eq!(start, next);
+                    assert!(len < transpose::ROWS + side, "{rows} rows, part {i}: {len}");
+                    assert!(len >= side.min(rows), "{rows} rows, part {i}: {len}");
+                    next += len;
+                }
+                assert_eq!(next, rows);
+            }
+        }
     }
 }

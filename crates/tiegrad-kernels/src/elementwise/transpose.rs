@@ -67,7 +67,8 @@ impl<T: Scalar> Band<T> {
     #[inline(never)]
     unsafe fn shifted(&self, level: Level) {
         let mut kept = [const { MaybeUninit::<T>::uninit() }; (ROWS + MOST) * MOST];
-        // SAFETY: promised by the caller, and there is room for a line of each row.
+        assert!(self.rows <= ROWS + side::<T>(), "a band of too many rows");
+        // SAFETY: promised by the caller, and there is room for a line of each row, as was just asserted.
         unsafe { self.choose::<true>(level, kept.as_mut_ptr().cast()) };
     }
 
