@@ -1,9 +1,9 @@
 //! Products of few rows or columns as dot products.
 
+use super::Gemm;
 use super::gemm::finish;
 use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
-use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
 
 /// Rows of `a` times columns of `b`, both contiguous, as dot products along the inner dimension: for a result of few rows or
@@ -126,10 +126,7 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
                 }
             }
         }
-        let plain = g.alpha == V::Elem::ONE
-            && g.beta == V::Elem::ZERO
-            && g.bias.is_null()
-            && g.activation != Activation::Relu;
+        let plain = g.is_plain();
         let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
         // Where four sums follow each other in memory, they are written at once.
         let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);

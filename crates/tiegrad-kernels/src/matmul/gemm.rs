@@ -195,35 +195,66 @@ pub(super) unsafe fn store<V: Vector>(g: &Gemm<V::Elem>, i: usize, j: usize, sum
     let left = g.n - j;
     // SAFETY: promised by the caller; only `left` elements are read and written.
     unsafe {
-        let get = |p: *const V::Elem| {
-            if left < V::LANES {
-                V::load_part(p, left)
-            } else {
-                V::load(p)
-            }
+        let bias = if g.bias.is_null() {
+            V::splat(V::Elem::ZERO)
+        } else if g.bias_by_row {
+            V::splat(*g.bias.add(i))
+        } else {
+            first(g.bias.add(j), left)
         };
-        let c = g.c.add(i * g.c_row + j);
+        store_at(g, g.c.add(i * g.c_row + j), left, sums, bias);
+    }
+}
+
+/// Writes `len` elements from `c` on, a vector at most, from their sums and, if the product has one, their bias; a long activation is left to
+/// [`Gemm::activate`].
+///
+/// # Safety
+/// As [`Scalar::gemm`]; the elements are within the result.
+#[inline(always)]
+pub(super) unsafe fn store_at<V: Vector>(
+    g: &Gemm<V::Elem>,
+    c: *mut V::Elem,
+    len: usize,
+    sums: V,
+    bias: V,
+) {
+    // SAFETY: promised by the caller; only `len` elements are read and written.
+    unsafe {
         let mut y = sums;
         if g.alpha != V::Elem::ONE {
             y = V::splat(g.alpha).mul(y);
         }
         if g.beta != V::Elem::ZERO {
-            y = V::splat(g.beta).mul_add(get(c), y);
+            y = V::splat(g.beta).mul_add(first(c, len), y);
         }
+        // Not added where there is none: -0 would become 0.
         if !g.bias.is_null() {
-            y = y.add(if g.bias_by_row {
-                V::splat(*g.bias.add(i))
-            } else {
-                get(g.bias.add(j))
-            });
+            y = y.add(bias);
         }
         if g.activation == Activation::Relu {
             y = y.relu();
         }
-        if left < V::LANES {
-            y.store_part(c, left);
+        if len < V::LANES {
+            y.store_part(c, len);
         } else {
             y.store(c);
+        }
+    }
+}
+
+/// The first `len` elements, a vector at most.
+///
+/// # Safety
+/// The processor has the instruction set; `len` elements, or a vector, are valid.
+#[inline(always)]
+pub(super) unsafe fn first<V: Vector>(from: *const V::Elem, len: usize) -> V {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if len < V::LANES {
+            V::load_part(from, len)
+        } else {
+            V::load(from)
         }
     }
 }

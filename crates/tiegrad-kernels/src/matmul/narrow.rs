@@ -1,7 +1,8 @@
 //! Products of many short rows: several rows of the result share a vector.
 
+use super::Gemm;
+use super::gemm::{first, store_at};
 use super::vector::{Kernel, Vector};
-use super::{Activation, Gemm};
 use crate::scalar::{Arithmetic, Scalar};
 use std::mem::MaybeUninit;
 
@@ -69,8 +70,8 @@ impl<V: Vector> Kernel for Narrow<'_, V> {
                     [V::load(from), V::load(from.wrapping_add(V::LANES))]
                 });
                 let y = sums(g, &shared, a);
-                write(g, &shared, y[0], i, rows);
-                write(g, &shared, y[1], i + rows, rows);
+                store_at(g, g.c.add(i * g.n), rows * g.n, y[0], shared.bias);
+                store_at(g, g.c.add((i + rows) * g.n), rows * g.n, y[1], shared.bias);
                 i += 2 * rows;
             }
             while i < g.m {
@@ -80,7 +81,7 @@ impl<V: Vector> Kernel for Narrow<'_, V> {
                 let rest = left.saturating_sub(V::LANES);
                 let a = [first(from, left), first(from.wrapping_add(V::LANES), rest)];
                 let y = sums(g, &shared, [a]);
-                write(g, &shared, y[0], i, count);
+                store_at(g, g.c.add(i * g.n), count * g.n, y[0], shared.bias);
                 i += count;
             }
             g.activate(0, g.m, 0, g.n);
@@ -148,52 +149,5 @@ unsafe fn sums<V: Vector, const S: usize>(
             }
         }
         y
-    }
-}
-
-/// Writes `count` rows from row `i` on, at most a group, from their sums; a long activation is left to [`Gemm::activate`].
-///
-/// # Safety
-/// As [`Scalar::gemm`]; the rows are within the result.
-#[inline(always)]
-unsafe fn write<V: Vector>(g: &Gemm<V::Elem>, shared: &Shared<V>, sums: V, i: usize, count: usize) {
-    // SAFETY: promised by the caller; rows of the result lie one after the other.
-    unsafe {
-        let c = g.c.add(i * g.n);
-        let len = count * g.n;
-        let mut y = sums;
-        if g.alpha != V::Elem::ONE {
-            y = V::splat(g.alpha).mul(y);
-        }
-        if g.beta != V::Elem::ZERO {
-            y = V::splat(g.beta).mul_add(first(c, len), y);
-        }
-        if !g.bias.is_null() {
-            y = y.add(shared.bias);
-        }
-        if g.activation == Activation::Relu {
-            y = y.relu();
-        }
-        if len < V::LANES {
-            y.store_part(c, len);
-        } else {
-            y.store(c);
-        }
-    }
-}
-
-/// The first `len` elements, a vector at most.
-///
-/// # Safety
-/// The processor has the instruction set; `len` elements, or a vector, are valid.
-#[inline(always)]
-unsafe fn first<V: Vector>(from: *const V::Elem, len: usize) -> V {
-    // SAFETY: promised by the caller.
-    unsafe {
-        if len < V::LANES {
-            V::load_part(from, len)
-        } else {
-            V::load(from)
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! Products with a short inner dimension.
 
+use super::Gemm;
 use super::gemm::store;
 use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
-use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
 
 /// A product with an inner dimension of 1 to 8, which takes about the time of writing the result: in the order of memory, a few rows at a time.
@@ -81,10 +81,7 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
     // SAFETY: rows, columns and p < K are within the sizes, so the caller promises that they are valid.
     unsafe {
         let zero = V::splat(V::Elem::ZERO);
-        let plain = g.alpha == V::Elem::ONE
-            && g.beta == V::Elem::ZERO
-            && g.bias.is_null()
-            && g.activation != Activation::Relu;
+        let plain = g.is_plain();
         let mut x = [[zero; K]; R];
         for r in 0..R {
             for p in 0..K {

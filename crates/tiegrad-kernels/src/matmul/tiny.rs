@@ -1,8 +1,8 @@
 //! The smallest products: so few rows and columns and so short sums that whatever is decided first costs more than the sums.
 
+use super::Gemm;
 use super::gemm::store;
 use super::vector::{Kernel, Vector};
-use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
 use std::mem::MaybeUninit;
 
@@ -142,11 +142,7 @@ impl<V: Vector> Tile<'_, V> {
                 a = a.wrapping_add(g.a_col);
                 b = b.wrapping_add(self.b_row);
             }
-            if g.alpha != V::Elem::ONE
-                || g.beta != V::Elem::ZERO
-                || !g.bias.is_null()
-                || g.activation == Activation::Relu
-            {
+            if !g.is_plain() {
                 for r in 0..R {
                     store(g, i + r, self.j, acc[r]);
                 }
