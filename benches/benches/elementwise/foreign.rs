@@ -45,6 +45,10 @@ pub(crate) fn adamw() -> Option<AdamW> {
         .status()
         .is_ok_and(|s| s.success());
     let path = CString::new(library.to_str()?).ok()?;
+    // By default OpenMP's threads spin on after their loop for longer than one step takes, on the processor that the
+    // other library's helper needs then. So they sleep at once; ours do after 80 microseconds.
+    // SAFETY: no other thread of this program reads the environment meanwhile: helpers know only numbers by then.
+    unsafe { std::env::set_var("OMP_WAIT_POLICY", "passive") };
     let loaded = if built { symbol(&path, "adamw") } else { None };
     // The mapping stays when the file goes.
     let _ = std::fs::remove_file(&library);

@@ -6,7 +6,7 @@
 //! that is copied once for several with ordinary ones, `epilogue` fused activations with passes of their own.
 //!
 //! A round runs every library once on a problem, for `ms` milliseconds and at least twice; a round's time is the median
-//! of its calls, in processor time on one thread; with several threads the calls of 20 ms come before it. Printed are GFLOP/s by the median round (and the best), the median over rounds of the ratio to the best
+//! of its calls, in processor time on one thread; with several threads an idle time and the calls of 20 ms come before it. Printed are GFLOP/s by the median round (and the best), the median over rounds of the ratio to the best
 //! other library, and the fraction of the peak of fused multiply-adds that the same process measured.
 #![allow(missing_docs, reason = "a program")]
 
@@ -16,7 +16,7 @@ mod peak;
 mod peers;
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peers::{Float, Form, Problem, Run};
 use rand::rngs::Xoshiro256PlusPlus;
@@ -168,9 +168,14 @@ fn now(threads: usize) -> f64 {
 
 /// Nanoseconds of one call: the median of the calls that fit into the time, of which there are at least two.
 fn time(o: &Options, mut f: impl FnMut()) -> f64 {
+    if o.threads > 1 {
+        // Threads of the library before spin on after its last call (OpenBLAS's for 2^26 cycles) and would hold a
+        // processor that is this one's now.
+        std::thread::sleep(Duration::from_millis(40));
+    }
     f();
     if o.threads > 1 {
-        // Threads of the library before still spin, and those of this one have to find a processor.
+        // Those of this one have to wake up and find a processor.
         let start = Instant::now();
         while start.elapsed().as_millis() < 20 {
             f();
