@@ -247,13 +247,7 @@ pub fn matmul<T: Scalar>(
         && c.col == 1
         && strides < 1 << (usize::BITS / 2)
     {
-        let fits = |len: usize, [rows, cols]: [usize; 2], [row, col]: [usize; 2]| {
-            (rows - 1) * row + (cols - 1) * col < len
-        };
-        let fit = fits(c.data.len(), [s.m, s.n], [c.row, c.col])
-            && fits(a.data.len(), [s.m, s.k], [a.row, a.col])
-            && fits(b.data.len(), [s.k, s.n], [b.row, b.col]);
-        assert!(fit, "{BEYOND}");
+        assert!(fit(s, &a, &b, &c), "{BEYOND}");
         let g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
         // SAFETY: every element that the sizes and strides reach is there, and `c` is borrowed exclusively.
         return unsafe { T::gemm(&g) };
@@ -272,13 +266,20 @@ fn general<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
-    if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
-        return;
-    }
-    check(c.data.len(), s, [s.m, s.n], [c.row, c.col], c.batch);
-    if s.k != 0 {
-        check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
-        check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
+    // Zeros become the largest number.
+    let sizes = s.m.wrapping_sub(1) | s.n.wrapping_sub(1) | s.k.wrapping_sub(1);
+    let strides = a.row | a.col | b.row | b.col | c.row | c.col;
+    if s.batch == [1, 1] && (sizes | strides) >> (usize::BITS / 2 - 1) == 0 {
+        assert!(fit(s, &a, &b, &c), "{BEYOND}");
+    } else {
+        if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
+            return;
+        }
+        check(c.data.len(), s, [s.m, s.n], [c.row, c.col], c.batch);
+        if s.k != 0 {
+            check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
+            check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
+        }
     }
     let of_c = (c.batch, [c.row, c.col]);
     let mut g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
@@ -299,6 +300,17 @@ fn general<T: Scalar>(
             split(&g);
         }
     }
+}
+
+/// Whether the slices hold the matrices of one product, of sizes and strides whose products are in range.
+#[inline(always)]
+fn fit<T>(s: MatmulShape, a: &Mat<'_, T>, b: &Mat<'_, T>, c: &MatMut<'_, T>) -> bool {
+    let fits = |len: usize, [rows, cols]: [usize; 2], [row, col]: [usize; 2]| {
+        (rows - 1) * row + (cols - 1) * col < len
+    };
+    fits(c.data.len(), [s.m, s.n], [c.row, c.col])
+        && fits(a.data.len(), [s.m, s.k], [a.row, a.col])
+        && fits(b.data.len(), [s.k, s.n], [b.row, b.col])
 }
 
 /// Panics unless a slice of `len` elements holds a batch of matrices with these sizes (none 0) and strides.

@@ -168,6 +168,22 @@ pub(crate) fn stream_end() {
     }
 }
 
+/// The same address, of which the compiler does not know where it comes from: it computes nothing from it before it is needed.
+#[inline(always)]
+pub(crate) fn opaque<T>(p: *const T) -> *const T {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut p = p;
+        // SAFETY: there is no instruction.
+        unsafe {
+            std::arch::asm!("/* {p} */", p = inout(reg) p, options(pure, nomem, nostack, preserves_flags));
+        }
+        p
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    p
+}
+
 /// Asks for the cache lines of `n` elements from `p` on, which will be read soon. They may lie anywhere, beyond the end of a slice too.
 #[inline(always)]
 pub(crate) fn prefetch<T>(p: *const T, n: usize) {

@@ -51,20 +51,28 @@ impl Vectorized for f64 {
 /// As [`Scalar::gemm`]; the machine has the level.
 #[inline(always)]
 pub(crate) unsafe fn gemm_at<T: Vectorized>(level: Level, g: &Gemm<T>) {
-    // The same chains of multiply-adds in half a vector cost a short product less. Dot products are ordered by the width of a vector, so theirs
-    // follows from k alone, which no split changes.
-    let half = Level::Avx512.bytes() / size_of::<T>() / 2;
     #[cfg(target_arch = "x86_64")]
-    let level = if level == Level::Avx512
-        && g.k <= 16
-        && (g.dots != 0 || g.n <= half && together(g, 2 * half) == 0)
-    {
+    let level = if level == Level::Avx512 && half_is_enough(g) {
         Level::Avx2
     } else {
         level
     };
     // SAFETY: promised by the caller; AVX-512 contains AVX2.
     unsafe { choose(level, Product(g)) }
+}
+
+/// Whether half a vector of AVX-512 costs less: in short sums of dot products, where their lanes are summed sooner, and where a row of the result fits
+/// into it, since processors that compute a vector of AVX-512 in two halves take twice the time for it. The order of dot products follows from the width of
+/// a vector, so here from k alone, which no split changes; the others are the same chains of multiply-adds in both.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn half_is_enough<T: Vectorized>(g: &Gemm<T>) -> bool {
+    const { assert!(T::Avx2::KC == T::Avx512::KC) };
+    if g.dots != 0 {
+        return g.k <= 16;
+    }
+    let half = T::Avx2::LANES;
+    g.k <= T::Avx2::KC && g.n <= half && together(g, 2 * half) == 0
 }
 
 /// What is to be done with copied operands, by the vectors of a level.

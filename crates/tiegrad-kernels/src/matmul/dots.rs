@@ -5,6 +5,7 @@ use super::gemm::finish;
 use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
+use crate::simd::opaque;
 
 /// Rows of `a` times columns of `b`, both contiguous, as dot products along the inner dimension: for a result of few rows or
 /// columns, which would leave vectors along its rows mostly empty.
@@ -17,14 +18,15 @@ impl<V: Vector> Kernel for Dots<'_, V> {
         // The longer side is read once: a few rows pass over each group of columns, or a few columns over each group of rows.
         let row = g.k * size_of::<V::Elem>();
         let block = match g.n {
-            n if g.m < n => g.m,
+            n if g.m < n || n <= most_columns::<V>() => g.m,
             // Rows stay in the first-level cache for the next group of columns, if there is one.
             n if n > 4 && 8 * row > 16 << 10 => 4,
             _ => 8,
         };
+        let mut i = 0;
         // SAFETY: rows and columns are within the sizes.
         unsafe {
-            for i in (0..g.m).step_by(block) {
+            while i < g.m {
                 let rows = block.min(g.m - i);
                 let mut j = 0;
                 if const { many_registers::<V>() } {
@@ -45,9 +47,15 @@ impl<V: Vector> Kernel for Dots<'_, V> {
                     columns::<V, 1>(g, i, rows, j);
                 }
                 g.activate(i, rows, 0, g.n);
+                i += rows;
             }
         }
     }
+}
+
+/// Most columns of a group.
+const fn most_columns<V: Vector>() -> usize {
+    if many_registers::<V>() { 4 } else { 2 }
 }
 
 /// Columns `j..j + N` of `rows` rows of the result from `i` on, in groups of rows whose sums, with N vectors of `b` and one of `a`, fit into the registers.
@@ -70,37 +78,78 @@ unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: 
             dots::<V, 4, N>(g, i, j);
             i += 4;
         }
-        if end - i >= 2 {
-            dots::<V, 2, N>(g, i, j);
-            i += 2;
-        }
-        if i < end {
-            dots::<V, 1, N>(g, i, j);
+        match end - i {
+            3 if const { many_registers::<V>() } => dots::<V, 3, N>(g, i, j),
+            3 => {
+                dots::<V, 2, N>(g, i, j);
+                dots::<V, 1, N>(g, i + 2, j);
+            }
+            2 => dots::<V, 2, N>(g, i, j),
+            1 => dots::<V, 1, N>(g, i, j),
+            _ => {}
         }
     }
 }
 
-/// Elements (i..i + R, j..j + N) as dot products. Each is one chain of vectors, whose lanes are then summed in one order,
-/// wherever in a tile it sits.
+/// Elements (i..i + R, j..j + N) of the result.
 ///
 /// # Safety
-/// As [`Scalar::gemm`]; the elements are within the result, and the inner strides are 1.
+/// As [`columns`].
 #[inline(always)]
 unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize, j: usize) {
-    // SAFETY: elements are within the sizes, so the caller promises that they are valid.
+    let plain = g.is_plain();
+    // Where four sums follow each other in memory, they are written at once.
+    let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);
+    // So that what follows from each address is not computed before, for tiles of all sizes, which fills the stack.
+    let a = opaque(g.a.wrapping_add(i * g.a_row));
+    let b = opaque(g.b.wrapping_add(j * g.b_col));
+    let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
+    // SAFETY: promised by the caller.
+    unsafe {
+        let acc = sums::<V, R, N>(g.k, a, g.a_row, b, g.b_col);
+        if joined {
+            return write(acc, c, if N == 4 { g.c_row } else { 4 });
+        }
+        let mut sums = [V::Elem::ZERO; 16];
+        write(acc, sums.as_mut_ptr(), 4);
+        for r in 0..R {
+            for v in 0..N {
+                if plain {
+                    *c.wrapping_add(r * g.c_row + v * g.c_col) = sums[r * N + v];
+                } else {
+                    finish(g, i + r, j + v, sums[r * N + v]);
+                }
+            }
+        }
+    }
+}
+
+/// The vectors whose lanes are the sums of R rows from `a` on and N columns from `b` on: each one chain of multiply-adds.
+///
+/// # Safety
+/// The rows and columns are valid, k elements each.
+#[inline(always)]
+unsafe fn sums<V: Vector, const R: usize, const N: usize>(
+    k: usize,
+    a: *const V::Elem,
+    a_row: usize,
+    b: *const V::Elem,
+    b_col: usize,
+) -> [[V; N]; R] {
+    // SAFETY: promised by the caller.
     unsafe {
         let zero = V::splat(V::Elem::ZERO);
-        let mut a = [g.a.add(i * g.a_row); R];
+        let mut a = [a; R];
         for r in 1..R {
-            a[r] = a[r - 1].add(g.a_row);
+            a[r] = a[r - 1].add(a_row);
         }
-        let mut b = [g.b.add(j * g.b_col); N];
+        let mut b = [b; N];
         for c in 1..N {
-            b[c] = b[c - 1].add(g.b_col);
+            b[c] = b[c - 1].add(b_col);
         }
         let mut acc = [[zero; N]; R];
         let mut p = 0;
-        while g.k - p >= V::LANES {
+        while k - p >= V::LANES {
             let mut y = [zero; N];
             for c in 0..N {
                 y[c] = V::load(b[c].add(p));
@@ -113,8 +162,8 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
             }
             p += V::LANES;
         }
-        if p < g.k {
-            let rest = g.k - p;
+        if p < k {
+            let rest = k - p;
             let mut y = [zero; N];
             for c in 0..N {
                 y[c] = V::load_part(b[c].add(p), rest);
@@ -126,47 +175,48 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
                 }
             }
         }
-        let plain = g.is_plain();
-        let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
-        // Where four sums follow each other in memory, they are written at once.
-        let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);
-        let mut sums = [V::Elem::ZERO; 16];
-        let (to, step) = match joined {
-            true if N == 4 => (c, g.c_row),
-            true => (c, 4),
-            false => (sums.as_mut_ptr(), 4),
-        };
+        acc
+    }
+}
+
+/// Writes the sums of lanes, row after row and four at a time, in one order wherever in a group they are; from one four to the next `step` elements.
+///
+/// # Safety
+/// `to` is valid for the writes of all fours.
+#[inline(always)]
+unsafe fn write<V: Vector, const R: usize, const N: usize>(
+    acc: [[V; N]; R],
+    to: *mut V::Elem,
+    step: usize,
+) {
+    // SAFETY: promised by the caller.
+    unsafe {
         // Not a loop, so that sums stay in registers.
-        let four = |q: usize| {
-            let mut four = [zero; 4];
-            for l in 0..4 {
-                if q + l < R * N {
-                    four[l] = acc[(q + l) / N][(q + l) % N];
-                }
-            }
-            four
-        };
-        V::sum4(four(0), to);
+        V::sum4(four(&acc, 0), to);
         if R * N > 4 {
-            V::sum4(four(4), to.wrapping_add(step));
+            V::sum4(four(&acc, 4), to.wrapping_add(step));
         }
         if R * N > 8 {
-            V::sum4(four(8), to.wrapping_add(2 * step));
+            V::sum4(four(&acc, 8), to.wrapping_add(2 * step));
         }
         if R * N > 12 {
-            V::sum4(four(12), to.wrapping_add(3 * step));
-        }
-        if joined {
-            return;
-        }
-        for r in 0..R {
-            for v in 0..N {
-                if plain {
-                    *c.add(r * g.c_row + v * g.c_col) = sums[r * N + v];
-                } else {
-                    finish(g, i + r, j + v, sums[r * N + v]);
-                }
-            }
+            V::sum4(four(&acc, 12), to.wrapping_add(3 * step));
         }
     }
+}
+
+/// Vectors `q..q + 4`, row after row; zeros where there are none.
+///
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn four<V: Vector, const R: usize, const N: usize>(acc: &[[V; N]; R], q: usize) -> [V; 4] {
+    // SAFETY: promised by the caller.
+    let mut four = [unsafe { V::splat(V::Elem::ZERO) }; 4];
+    for l in 0..4 {
+        if q + l < R * N {
+            four[l] = acc[(q + l) / N][(q + l) % N];
+        }
+    }
+    four
 }

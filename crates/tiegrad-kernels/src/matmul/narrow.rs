@@ -23,7 +23,7 @@ pub(super) fn together<T: Scalar>(g: &Gemm<T>, lanes: usize) -> usize {
         && g.n >= 1
         && g.k >= 1
         && g.k <= DEPTH
-        && 3 * g.n <= lanes
+        && 2 * g.n < lanes
         && g.dots == 0
         && g.c_col == 1
         && g.c_row == g.n
@@ -33,7 +33,7 @@ pub(super) fn together<T: Scalar>(g: &Gemm<T>, lanes: usize) -> usize {
         return 0;
     }
     let rows = (lanes / g.n).min((2 * lanes - g.k) / g.a_row.max(1) + 1);
-    if rows >= 3 { rows } else { 0 }
+    if rows >= 2 { rows } else { 0 }
 }
 
 /// The product with this many rows, as [`together`] says, in a vector.

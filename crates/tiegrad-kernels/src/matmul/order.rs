@@ -72,7 +72,12 @@ impl<T: Scalar> Gemm<T> {
         // Cycles, fitted to the times of 7,000 products of 4 to 300 rows: of tiles, whose vectors at the right end of a row are partly empty and
         // which copy columns that are contiguous ...
         let tiles = |n: usize| {
-            let row = n.div_ceil(lanes) as f64;
+            // Half a vector of AVX-512, as `half_is_enough` says.
+            let row = if bytes == 64.0 && 2 * n <= lanes {
+                0.8
+            } else {
+                n.div_ceil(lanes) as f64
+            };
             if contiguous {
                 row * (m * (1.1 * k + 3.0) + 0.075 * bytes * k) + 300.0
             } else {
@@ -82,7 +87,7 @@ impl<T: Scalar> Gemm<T> {
         // ... and of dot products, whose lanes are summed at the end and which copy columns that are not.
         let dots = |n: usize| {
             let columns = n as f64;
-            let sums = columns * m * (1.2 * vectors + 1.8);
+            let sums = columns * m * (1.2 * vectors + 1.4);
             match n {
                 _ if contiguous => sums + 160.0,
                 _ if n <= 24 && holds_columns(n, self.k, size) => {

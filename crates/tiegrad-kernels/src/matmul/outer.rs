@@ -65,6 +65,10 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
                 i += 4;
             }
         }
+        if together && const { many_registers::<V>() } && g.m - i >= 2 {
+            outer_rows::<V, K, 2>(g, i);
+            i += 2;
+        }
         while i < g.m {
             outer_rows::<V, K, 1>(g, i);
             i += 1;
@@ -96,7 +100,7 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
             && g.n >= 12 * V::LANES
             && (R == 1 || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line))
         {
-            outer_part::<V, K, R>(&g.part(0, g.m, 0, before), i, 0, x);
+            outer_part::<V, K, R>(g, i, 0, before, x);
             j = before;
         }
         while g.n - j >= V::LANES {
@@ -117,7 +121,7 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
             j += V::LANES;
         }
         if j < g.n {
-            outer_part::<V, K, R>(g, i, j, x);
+            outer_part::<V, K, R>(g, i, j, g.n, x);
         }
         g.activate(i, R, 0, g.n);
     }
@@ -132,16 +136,28 @@ unsafe fn outer_part<V: Vector, const K: usize, const R: usize>(
     g: &Gemm<V::Elem>,
     i: usize,
     j: usize,
+    n: usize,
     x: [[V; K]; R],
 ) {
     // SAFETY: promised by the caller; only elements before column n are read and written.
     unsafe {
-        for r in 0..R {
-            let mut y = V::splat(V::Elem::ZERO);
-            for p in 0..K {
-                y = x[r][p].mul_add(V::load_part(g.b.add(p * g.b_row + j), g.n - j), y);
+        let mut y = [V::splat(V::Elem::ZERO); R];
+        for p in 0..K {
+            let b = V::load_part(g.b.add(p * g.b_row + j), n - j);
+            for r in 0..R {
+                y[r] = x[r][p].mul_add(b, y[r]);
             }
-            store(g, i + r, j, y);
+        }
+        let c = g.c.add(i * g.c_row + j);
+        if g.is_plain() {
+            for r in 0..R {
+                y[r].store_part(c.add(r * g.c_row), n - j);
+            }
+            return;
+        }
+        let g = &g.part(0, g.m, 0, n);
+        for r in 0..R {
+            store(g, i + r, j, y[r]);
         }
     }
 }
