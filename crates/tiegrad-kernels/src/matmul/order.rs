@@ -41,6 +41,12 @@ impl<T: Scalar> Gemm<T> {
         }
         if self.k >= 8 && self.a_col == 1 {
             self.dots = self.dots();
+            // More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
+            let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
+            if self.m == 1 && self.n >= 8 && self.dots == self.n && !apart {
+                self.transpose();
+                self.dots = 1;
+            }
         }
     }
 
