@@ -4,6 +4,7 @@ use super::Gemm;
 use super::gemm::store;
 use super::vector::Vector;
 use crate::scalar::Arithmetic;
+use crate::simd::opaque;
 use std::mem::MaybeUninit;
 
 /// Room for the sums of some columns of the rows: with the rows of `b` that pass over them, they stay in the first-level cache.
@@ -26,8 +27,10 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
     };
     // Rows that lie whole pages apart fall on one set of the cache.
     let apart = (g.b_row * size_of::<V::Elem>()).is_multiple_of(4096);
-    for j in (0..g.n).step_by(width) {
+    let mut j = 0;
+    while j < g.n {
         let part = g.part(0, g.m, j, width.min(g.n - j));
+        j += width;
         // SAFETY: columns and p are within the sizes; the sums have room for `width` columns of both rows, and the first step writes them all.
         unsafe {
             let mut p = 0;
@@ -39,13 +42,22 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
                 add_all::<V, 4>(&part, p, sums, width);
                 p += 4;
             }
-            while p < g.k {
+            if g.k - p >= 2 {
+                add_all::<V, 2>(&part, p, sums, width);
+                p += 2;
+            }
+            if p < g.k {
                 add_all::<V, 1>(&part, p, sums, width);
-                p += 1;
             }
             for i in 0..g.m {
-                for j in (0..part.n).step_by(V::LANES) {
+                let mut j = 0;
+                while part.is_plain() && part.n - j >= V::LANES {
+                    V::load(sums.add(i * width + j)).store(part.c.add(i * g.c_row + j));
+                    j += V::LANES;
+                }
+                while j < part.n {
                     store(&part, i, j, V::load(sums.add(i * width + j)));
+                    j += V::LANES;
                 }
             }
             part.activate(0, g.m, 0, part.n);
@@ -93,7 +105,7 @@ unsafe fn add<V: Vector, const I: usize, const R: usize>(
             for (q, x) in x.iter_mut().enumerate() {
                 x[r] = V::splat(*g.a.add(q * g.a_row + (p + r) * g.a_col));
             }
-            b[r] = g.b.wrapping_add((p + r) * g.b_row);
+            b[r] = opaque(g.b.wrapping_add((p + r) * g.b_row));
         }
         let sum = |q: usize, j: usize| {
             if p == 0 {
