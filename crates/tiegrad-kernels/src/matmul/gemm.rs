@@ -4,7 +4,7 @@ use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::dots::Dots;
 use super::epilogue::relu;
 use super::narrow::{Narrow, together};
-use super::outer::Outer;
+use super::outer::{Column, Outer, is_column};
 use super::tile::Strip;
 use super::tiny::Tiny;
 use super::vector::{NV, Vector};
@@ -76,6 +76,9 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         let rows = together(g, V::LANES);
         if rows > 0 {
             return V::call(Narrow::<V> { g, rows });
+        }
+        if is_column::<V>(g) {
+            return V::call(Column::<V>(g));
         }
         // One vector of columns: the shortest way, for the smallest products.
         if g.n <= V::LANES && g.k <= V::KC && g.b_col == 1 && g.m < 48 {

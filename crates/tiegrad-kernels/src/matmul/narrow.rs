@@ -23,7 +23,7 @@ pub(super) fn together<T: Scalar>(g: &Gemm<T>, lanes: usize) -> usize {
         && g.n >= 1
         && g.k >= 1
         && g.k <= DEPTH
-        && 2 * g.n < lanes
+        && (3 * g.n <= lanes || lanes == LANES && 2 * g.n < lanes && g.m >= 2 * ROWS)
         && g.dots == 0
         && g.c_col == 1
         && g.c_row == g.n
