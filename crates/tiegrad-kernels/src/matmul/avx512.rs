@@ -116,6 +116,33 @@ impl Vector for __m512 {
             Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])], to);
         }
     }
+    #[inline(always)]
+    unsafe fn sum16(v: [[Self; 4]; 4], to: *mut f32, step: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            // In the order of `sum4`: halves, halves of these, and then of the four that are left the first and third, the second and fourth. All pieces
+            // of 16 bytes at once: of one place of each four in one vector, so that the four are side by side in the end.
+            let halves = |a: Self, b: Self| {
+                let low = _mm512_shuffle_f32x4::<0x44>(a, b);
+                _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xee>(a, b))
+            };
+            let place = |q: usize| {
+                let (a, b) = (halves(v[0][q], v[1][q]), halves(v[2][q], v[3][q]));
+                let low = _mm512_shuffle_f32x4::<0x88>(a, b);
+                _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xdd>(a, b))
+            };
+            let two = |a: Self, b: Self| {
+                _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b))
+            };
+            let (a, b) = (two(place(0), place(1)), two(place(2), place(3)));
+            let low = _mm512_shuffle_ps::<0x44>(a, b);
+            let y = _mm512_add_ps(low, _mm512_shuffle_ps::<0xee>(a, b));
+            _mm_storeu_ps(to, _mm512_castps512_ps128(y));
+            _mm_storeu_ps(to.add(step), _mm512_extractf32x4_ps::<1>(y));
+            _mm_storeu_ps(to.add(2 * step), _mm512_extractf32x4_ps::<2>(y));
+            _mm_storeu_ps(to.add(3 * step), _mm512_extractf32x4_ps::<3>(y));
+        }
+    }
 }
 
 impl Vector for __m512d {
@@ -214,6 +241,33 @@ impl Vector for __m512d {
             let half =
                 |v: Self| _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v));
             Vector::sum4([half(v[0]), half(v[1]), half(v[2]), half(v[3])], to);
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum16(v: [[Self; 4]; 4], to: *mut f64, step: usize) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            // As for f32, two fours at a time.
+            let halves = |a: Self, b: Self| {
+                let low = _mm512_shuffle_f64x2::<0x44>(a, b);
+                _mm512_add_pd(low, _mm512_shuffle_f64x2::<0xee>(a, b))
+            };
+            let place = |v: [[Self; 4]; 2], q: usize| {
+                let (a, b) = (halves(v[0][q], v[0][q + 2]), halves(v[1][q], v[1][q + 2]));
+                let low = _mm512_shuffle_f64x2::<0x88>(a, b);
+                _mm512_add_pd(low, _mm512_shuffle_f64x2::<0xdd>(a, b))
+            };
+            let eight = |v: [[Self; 4]; 2]| {
+                let (a, b) = (place(v, 0), place(v, 1));
+                _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b))
+            };
+            let [a, b, c, d] = v;
+            let y = eight([a, b]);
+            _mm256_storeu_pd(to, _mm512_castpd512_pd256(y));
+            _mm256_storeu_pd(to.add(step), _mm512_extractf64x4_pd::<1>(y));
+            let y = eight([c, d]);
+            _mm256_storeu_pd(to.add(2 * step), _mm512_castpd512_pd256(y));
+            _mm256_storeu_pd(to.add(3 * step), _mm512_extractf64x4_pd::<1>(y));
         }
     }
 }

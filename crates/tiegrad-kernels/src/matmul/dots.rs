@@ -192,6 +192,10 @@ unsafe fn write<V: Vector, const R: usize, const N: usize>(
     // SAFETY: promised by the caller.
     unsafe {
         // Not a loop, so that sums stay in registers.
+        if R * N == 16 {
+            let all = [four(&acc, 0), four(&acc, 4), four(&acc, 8), four(&acc, 12)];
+            return V::sum16(all, to, step);
+        }
         V::sum4(four(&acc, 0), to);
         if R * N > 4 {
             V::sum4(four(&acc, 4), to.wrapping_add(step));

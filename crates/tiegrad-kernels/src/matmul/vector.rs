@@ -81,6 +81,20 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `to` is valid for four writes.
     unsafe fn sum4(v: [Self; 4], to: *mut Self::Elem);
+    /// [`sum4`](Vector::sum4) four times, the results `step` apart: the same sums.
+    /// # Safety
+    /// `to` is valid for the writes.
+    #[inline(always)]
+    unsafe fn sum16(v: [[Self; 4]; 4], to: *mut Self::Elem, step: usize) {
+        let [a, b, c, d] = v;
+        // SAFETY: promised by the caller.
+        unsafe {
+            Self::sum4(a, to);
+            Self::sum4(b, to.add(step));
+            Self::sum4(c, to.add(2 * step));
+            Self::sum4(d, to.add(3 * step));
+        }
+    }
 }
 
 /// Stands in an `impl Vector`. A method that is not generic is compiled with this crate; what is generic, in each crate that multiplies, for seconds.
