@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 mod blocks;
 mod choice;
+mod column;
 mod dots;
 mod epilogue;
 mod few;

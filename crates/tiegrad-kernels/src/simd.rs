@@ -169,6 +169,10 @@ pub(crate) fn stream_end() {
 }
 
 /// The same address, of which the compiler does not know where it comes from: it computes nothing from it before it is needed.
+#[allow(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "nothing is read or written"
+)]
 #[inline(always)]
 pub(crate) fn opaque<T>(p: *const T) -> *const T {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -1,10 +1,11 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
+use super::column::{Column, is_column};
 use super::dots::Dots;
 use super::epilogue::relu;
 use super::narrow::{Narrow, together};
-use super::outer::{Column, Outer, is_column};
+use super::outer::Outer;
 use super::tile::Strip;
 use super::tiny::Tiny;
 use super::vector::{NV, Vector};
