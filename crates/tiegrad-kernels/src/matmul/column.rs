@@ -6,10 +6,12 @@ use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 
-/// A product whose `b` is so small that all of it stays in registers while rows pass: with an inner dimension of 1 to 8 and rows of at most one vector, or, where there
-/// are many registers, 1 to 10 and one vector or 1 to 8 and two.
+/// A product whose `b` is so small that all of it stays in registers while rows pass: at most [`REGISTERS`] vectors, where there are many registers, and else rows
+/// of one.
 pub(super) struct Column<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
 
+/// Most vectors of `b`.
+const REGISTERS: usize = 24;
 /// Lanes of the longest vector.
 const LANES: usize = 16;
 /// Rows after which a long activation is applied to them.
@@ -18,11 +20,11 @@ const BLOCK: usize = 64;
 /// Whether the product is one for [`Column`]: rows must be more than what is read before.
 #[inline(always)]
 pub(super) fn is_column<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    let many = const { many_registers::<V>() };
-    let fits = if g.n <= V::LANES {
-        g.k <= if many { 10 } else { 8 }
+    let row = g.n.div_ceil(V::LANES);
+    let fits = if const { many_registers::<V>() } {
+        g.k <= 10 && row <= 4 && row * g.k <= REGISTERS
     } else {
-        many && g.n <= 2 * V::LANES && g.k <= 8
+        g.k <= 8 && row == 1
     };
     fits && g.k > 0 && g.m >= 8 && g.m >= 2 * g.k
 }
@@ -33,10 +35,12 @@ impl<V: Vector> Kernel for Column<'_, V> {
         let g = self.0;
         // SAFETY: promised by the caller.
         unsafe {
-            if const { many_registers::<V>() } && g.n > V::LANES {
-                columns::<V, 2>(g);
-            } else {
-                columns::<V, 1>(g);
+            match g.n.div_ceil(V::LANES) {
+                _ if const { !many_registers::<V>() } => columns::<V, 1>(g),
+                1 => columns::<V, 1>(g),
+                2 => columns::<V, 2>(g),
+                3 => columns::<V, 3>(g),
+                _ => columns::<V, 4>(g),
             }
         }
     }
@@ -54,9 +58,11 @@ unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>) {
             3 => column::<V, 3, N>(g),
             4 => column::<V, 4, N>(g),
             5 => column::<V, 5, N>(g),
+            // The last arms are those of the longest inner dimensions that fit.
+            _ if const { 7 * N > REGISTERS } => column::<V, 6, N>(g),
             6 => column::<V, 6, N>(g),
             7 => column::<V, 7, N>(g),
-            _ if const { N > 1 || !many_registers::<V>() } => column::<V, 8, N>(g),
+            _ if const { 9 * N > REGISTERS || !many_registers::<V>() } => column::<V, 8, N>(g),
             8 => column::<V, 8, N>(g),
             9 => column::<V, 9, N>(g),
             _ => column::<V, 10, N>(g),
