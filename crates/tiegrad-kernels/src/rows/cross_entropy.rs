@@ -111,7 +111,7 @@ multiversion! {
             };
             (losses[r], lse[r]) = (sum, shift);
         }
-        // For all rows at once: one by one, each would wait for the other.
+        // Vectors of rows: the logarithm of one takes as long.
         for (loss, lse) in losses.iter_mut().zip(lse.iter_mut()) {
             let log_sum: T = N::from(*loss).ln().into();
             *lse += log_sum;
