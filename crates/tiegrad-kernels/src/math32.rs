@@ -199,7 +199,7 @@ pub(crate) fn sigmoid<M: MulAdd>(x: f32) -> f32 {
     top / (1.0 + e)
 }
 
-/// tanh(x) within 1.7 ulp: with m = e^2|x| - 1, it is m / (m + 2).
+/// tanh(x) within 1.5 ulp: with m = e^2|x| - 1, it is m / (m + 2).
 #[inline(always)]
 pub(crate) fn tanh<M: MulAdd>(x: f32) -> f32 {
     // From 10 on the result is one; NaN passes through the select.

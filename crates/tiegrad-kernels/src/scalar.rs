@@ -124,7 +124,7 @@ pub trait Arithmetic:
     fn exp_m1(self) -> Self;
     /// The square root, rounded correctly.
     fn sqrt(self) -> Self;
-    /// The hyperbolic tangent, within 1.7 ulp.
+    /// The hyperbolic tangent, within 1.5 ulp.
     fn tanh(self) -> Self;
     /// 1 / (1 + e^-x), within 2.5 ulp.
     fn sigmoid(self) -> Self;

@@ -139,7 +139,7 @@ fn f32_exp_m1() {
 }
 #[test]
 fn f32_tanh() {
-    both!(max_ulps f32: 1.7, |x| Arithmetic::tanh(x), f64::tanh);
+    both!(max_ulps f32: 1.5, |x| Arithmetic::tanh(x), f64::tanh);
 }
 #[test]
 fn f32_sigmoid() {
