@@ -7,10 +7,10 @@
 #![allow(clippy::excessive_precision)]
 
 use crate::simd::MulAdd;
-use std::f64::consts::{FRAC_2_PI, LOG2_E, SQRT_2};
+use std::f64::consts::{FRAC_2_PI, LOG2_E};
 
-/// Adding and subtracting this rounds to the nearest integer, which then sits in the low bits.
-const MAGIC: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
+/// Adding and subtracting this rounds to the nearest integer n, and in between the low bits are n + 1023, the exponent of 2^n.
+const MAGIC: f64 = 6_755_399_441_056_767.0; // 1.5 * 2^52 + 1023
 /// ln 2 in two parts; the first has 32 bits.
 const LN2: (f64, f64) = (6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10);
 
@@ -37,42 +37,49 @@ fn polynomial<M: MulAdd, const N: usize>(x: f64, c: &[f64; N]) -> f64 {
     fma::<M>(odd, x, even)
 }
 
-/// 2^n as two factors, for n in -2046..=2046 given as the bits of `MAGIC + n`: y 2^n may be in range where 2^n is not.
+/// 2^n for an integer n in -1022..=1023, given `MAGIC + n`. What is above the low bits leaves at the left.
 #[inline(always)]
-fn pow2(magic_bits: u64) -> (f64, f64) {
-    let n = magic_bits.wrapping_sub(MAGIC.to_bits()).wrapping_add(2048);
-    let half = n >> 1;
-    let scale = |k: u64| f64::from_bits(k.wrapping_sub(1) << 52);
-    (scale(half), scale(n.wrapping_sub(half)))
+fn pow2(magic: f64) -> f64 {
+    f64::from_bits(magic.to_bits() << 52)
 }
 
-/// (e^r - 1 - r) / r² for |r| up to ln(2) / 2, from the lowest power up.
-const EXP: [f64; 11] = [
-    0.499_999_999_999_999_999_65,
-    0.166_666_666_666_666_838_45,
-    0.041_666_666_666_666_724_599,
-    0.008_333_333_333_316_738_877_5,
-    0.001_388_888_888_885_851_150_7,
-    0.000_198_412_698_970_572_875_58,
-    0.000_024_801_587_373_528_141_645,
-    2.755_723_423_912_423_883_6e-6,
-    2.755_723_356_303_352_853_1e-7,
-    2.511_223_884_676_484_736_1e-8,
-    2.092_687_905_370_300_657_2e-9,
+/// (e^r - 1 - r) / r² for |r| up to ln(2) / 2, from the lowest power up: a fit, its error in e^r 0.04 ulp.
+const EXP: [f64; 10] = [
+    0.500_000_000_000_000_555_11,
+    0.166_666_666_666_664_742_28,
+    0.041_666_666_666_570_595_368,
+    0.008_333_333_333_457_757_993_7,
+    0.001_388_888_893_400_624_328_2,
+    0.000_198_412_695_880_013_955_4,
+    0.000_024_801_501_998_879_993_849,
+    2.755_750_616_071_012_649_2e-6,
+    2.762_743_040_781_985_784_5e-7,
+    2.502_908_611_676_034_479_4e-8,
 ];
 
-/// e^(x + rest) = y 2^n: y in [sqrt(1/2), sqrt(2)], and the two factors of 2^n.
+/// x - n ln 2 as a sum of two, the first of them exact.
 #[inline(always)]
-fn exp_parts<M: MulAdd>(x: f64, rest: f64) -> (f64, f64, f64) {
-    let n = fma::<M>(x + rest, LOG2_E, MAGIC);
-    let (one, two) = pow2(n.to_bits());
-    let n = n - MAGIC;
-    let r = fma::<M>(-n, LN2.1, fma::<M>(-n, LN2.0, x)) + rest;
-    (
-        fma::<M>(polynomial::<M, _>(r, &EXP), r * r, r) + 1.0,
-        one,
-        two,
-    )
+fn reduced<M: MulAdd>(x: f64, n: f64) -> (f64, f64) {
+    (fma::<M>(-n, LN2.0, x), -n * LN2.1)
+}
+
+/// e^(high + low) times a power of two, for a sum of at most ln(2) / 2.
+#[inline(always)]
+fn exp_scaled<M: MulAdd>((high, low): (f64, f64), scale: f64) -> f64 {
+    fma::<M>(high + exp_m1_rest::<M>(high, low), scale, scale)
+}
+
+/// a and b with a + b s = (e^(high + low) 2^n - 1) `one`, a power of two, for s = 2^n times that; b is small.
+#[inline(always)]
+fn exp_m1_parts<M: MulAdd>((high, low): (f64, f64), s: f64, one: f64) -> (f64, f64) {
+    (fma::<M>(high, s, s - one), exp_m1_rest::<M>(high, low))
+}
+
+/// What e^r - 1 is more than `high`, for r = high + low. It is small, and only here does the rounding of r count.
+#[inline(always)]
+fn exp_m1_rest<M: MulAdd>(high: f64, low: f64) -> f64 {
+    let r = high + low;
+    fma::<M>(polynomial::<M, _>(r, &EXP), r * r, low)
 }
 
 /// e^x within 1 ulp, subnormal results included.
@@ -81,48 +88,82 @@ pub(crate) fn exp<M: MulAdd>(x: f64) -> f64 {
     // Beyond these the result is infinity or zero; NaN passes through both selects.
     let x = if x > 710.0 { 710.0 } else { x };
     let x = if x < -746.0 { -746.0 } else { x };
-    let (y, one, two) = exp_parts::<M>(x, 0.0);
-    y * one * two
+    // 2^n may be out of range where e^x is not, so it becomes two factors. The low bits are n + 2046, the sum of their exponents.
+    const MAGIC: f64 = self::MAGIC + 1023.0;
+    let n = fma::<M>(x, LOG2_E, MAGIC);
+    let sum = n.to_bits() << 52;
+    let half = n.to_bits() << 51 & 0x7ff0_0000_0000_0000;
+    let (one, two) = (f64::from_bits(half), f64::from_bits(sum.wrapping_sub(half)));
+    exp_scaled::<M>(reduced::<M>(x, n - MAGIC), one) * two
 }
 
-/// [`exp`] for x up to 709: its bits where they are those of a normal number, and 0 where e^x is less than those are. (The last bit may
-/// differ as in `math32`.)
+/// [`exp`] for x up to 709: its bits where they are those of a normal number, and 0 where e^x is less than those are. Nothing is
+/// cut to a range before, and one scaling will do. (Where multiply-add is not fused, and a product subnormal, the last bit may differ.)
 #[inline(always)]
 pub(crate) fn exp_bounded<M: MulAdd>(x: f64) -> f64 {
     let n = fma::<M>(x, LOG2_E, MAGIC);
-    // The low bits of `MAGIC + n`: what is above them leaves at the left.
-    let scale = f64::from_bits(n.to_bits().wrapping_add(1023) << 52);
-    let n = n - MAGIC;
-    let r = fma::<M>(-n, LN2.1, fma::<M>(-n, LN2.0, x));
-    let q = fma::<M>(polynomial::<M, _>(r, &EXP), r * r, r);
-    // (1 + q) 2^n, rounded once as 1 + q is.
-    let y = fma::<M>(q, scale, scale);
+    let y = exp_scaled::<M>(reduced::<M>(x, n - MAGIC), pow2(n));
     if x < -708.396_418_532_264_1 { 0.0 } else { y }
 }
+
+/// [`MAGIC`] for 2^(n + 512), with n from -1111 to 0: where the other factor of 2^n can be a constant.
+const MAGIC_512: f64 = MAGIC + 512.0;
+/// 2^-512
+const TWO_M512: f64 = 7.458_340_731_200_207e-155;
+
+/// [`exp`] for x up to 0.
+#[inline(always)]
+fn exp_below<M: MulAdd>(x: f64) -> f64 {
+    let x = if x < -746.0 { -746.0 } else { x };
+    let n = fma::<M>(x, LOG2_E, MAGIC_512);
+    exp_scaled::<M>(reduced::<M>(x, n - MAGIC_512), pow2(n)) * TWO_M512
+}
+
+/// 2^512 e^(x + rest) for x from -770 to 0.
+#[inline(always)]
+fn exp_above<M: MulAdd>(x: f64, rest: f64) -> f64 {
+    let n = fma::<M>(x + rest, LOG2_E, MAGIC_512);
+    let (scale, n) = (pow2(n), n - MAGIC_512);
+    exp_scaled::<M>((fma::<M>(-n, LN2.0, x), fma::<M>(-n, LN2.1, rest)), scale)
+}
+
+/// The bits of sqrt(1/2), nearly.
+const SQRT_HALF: u64 = 0x3fe6_a09e_0000_0000;
 
 /// ln(x) within 1 ulp, subnormals included; fdlibm's `e_log.c` (Sun Microsystems, 1993).
 #[inline(always)]
 pub(crate) fn ln<M: MulAdd>(x: f64) -> f64 {
-    const SQRT_HALF: u64 = 0x3fe6_a09e_0000_0000;
-    const TWO_52: u64 = 0x4330_0000_0000_0000;
     let small = x < f64::MIN_POSITIVE;
     let scaled = if small {
         x * 18_014_398_509_481_984.0
     } else {
         x
     };
-    // Mantissa in [sqrt(1/2), sqrt(2)), exponent to match, biased so that it is not negative.
-    let t = scaled
-        .to_bits()
-        .wrapping_sub(SQRT_HALF)
-        .wrapping_add(1023 << 52);
-    let bias = if small {
-        4_503_599_627_371_573.0
-    } else {
-        4_503_599_627_371_519.0
-    };
-    let e = f64::from_bits(t >> 52 & 0xfff | TWO_52) - bias;
+    let (t, e) = exponent(scaled);
+    let e = e - if small { 54.0 } else { 0.0 };
     let f = f64::from_bits((t & 0x000f_ffff_ffff_ffff).wrapping_add(SQRT_HALF)) - 1.0;
+    let y = ln_reduced::<M>(f, e);
+    // Zero, negative, infinite and NaN arguments.
+    let y = if x == 0.0 { f64::NEG_INFINITY } else { y };
+    let y = if x < 0.0 { f64::NAN } else { y };
+    let y = if x == f64::INFINITY { x } else { y };
+    if x.is_nan() { x } else { y }
+}
+
+/// x = m 2^e with m in [sqrt(1/2), sqrt(2)): bits of which the upper 12 are e + 1023 and the others those of m less [`SQRT_HALF`], and e.
+#[inline(always)]
+fn exponent(x: f64) -> (u64, f64) {
+    const TWO_52: u64 = 0x4330_0000_0000_0000;
+    let t = x.to_bits().wrapping_sub(SQRT_HALF).wrapping_add(1023 << 52);
+    (
+        t,
+        f64::from_bits(t >> 52 | TWO_52) - 4_503_599_627_371_519.0,
+    )
+}
+
+/// ln(1 + f) + e ln 2, for 1 + f from sqrt(1/2) to sqrt(2).
+#[inline(always)]
+fn ln_reduced<M: MulAdd>(f: f64, e: f64) -> f64 {
     let s = f / (2.0 + f);
     let z = s * s;
     let p = polynomial::<M, _>(
@@ -138,92 +179,76 @@ pub(crate) fn ln<M: MulAdd>(x: f64) -> f64 {
         ],
     ) * z;
     let half = 0.5 * f * f;
-    let y = fma::<M>(e, LN2.0, -((half - fma::<M>(s, half + p, e * LN2.1)) - f));
-    // Zero, negative, infinite and NaN arguments.
-    let y = if x == 0.0 { f64::NEG_INFINITY } else { y };
-    let y = if x < 0.0 { f64::NAN } else { y };
-    let y = if x == f64::INFINITY { x } else { y };
-    if x.is_nan() { x } else { y }
+    fma::<M>(e, LN2.0, -((half - fma::<M>(s, half + p, e * LN2.1)) - f))
 }
 
-/// ln(1 + x) within 3 ulp (W. Kahan's correction of the rounded 1 + x).
+/// ln(1 + x) within 1.5 ulp.
 #[inline(always)]
 pub(crate) fn ln_1p<M: MulAdd>(x: f64) -> f64 {
-    let u = 1.0 + x;
-    let d = u - 1.0;
-    let y = ln::<M>(u) * (x / d);
-    let y = if d == 0.0 { x } else { y };
-    let y = if x == -1.0 { f64::NEG_INFINITY } else { y };
-    if x == f64::INFINITY { x } else { y }
+    // As in `math32`.
+    let (t, e) = exponent(1.0 + x);
+    let scale = f64::from_bits((1_u64 << 63).wrapping_sub(t & 0xfff0_0000_0000_0000));
+    let y = ln_reduced::<M>(0.25 * fma::<M>(x, scale, scale - 4.0), e);
+    // Infinite and NaN arguments, -1 and below. The sign is x's; of -0 the sums make 0.
+    let y = if x < f64::INFINITY { y } else { x };
+    let least = if x == -1.0 {
+        f64::NEG_INFINITY
+    } else {
+        f64::NAN
+    };
+    (if x > -1.0 { y } else { least }).copysign(x)
 }
 
-/// e^x - 1 within 2 ulp: a polynomial near zero, the difference elsewhere.
+/// e^x - 1 within 1.5 ulp.
 #[inline(always)]
 pub(crate) fn exp_m1<M: MulAdd>(x: f64) -> f64 {
-    const NEAR: [f64; 12] = [
-        0.499_999_999_999_999_991_23,
-        0.166_666_666_666_666_663_56,
-        0.041_666_666_666_667_657_603,
-        0.008_333_333_333_333_535_114_2,
-        0.001_388_888_888_857_070_981,
-        0.000_198_412_698_408_148_879_93,
-        0.000_024_801_587_738_693_266_14,
-        2.755_731_970_694_899_899_8e-6,
-        2.755_702_757_163_295_524_5e-7,
-        2.505_184_498_254_014_003_2e-8,
-        2.097_009_717_769_477_126_4e-9,
-        1.613_053_559_731_884_473_1e-10,
-    ];
-    // The sign is x's; of -0 the sum makes 0.
-    let near = fma::<M>(polynomial::<M, _>(x, &NEAR), x * x, x).copysign(x);
-    let far = exp::<M>(x) - 1.0;
-    if x.abs() < 0.5 { near } else { far }
+    // Below, the result is -1.
+    let x = if x > 710.0 { 710.0 } else { x };
+    let x = if x < -38.0 { -38.0 } else { x };
+    // Half of it: 2^n may be 2^1024.
+    const MAGIC: f64 = self::MAGIC - 1.0;
+    let n = fma::<M>(x, LOG2_E, MAGIC);
+    let scale = pow2(n);
+    let (most, rest) = exp_m1_parts::<M>(reduced::<M>(x, n - MAGIC), scale, 0.5);
+    let y = fma::<M>(rest, scale, most);
+    // The sign is x's; of -0 the sums make 0.
+    (y + y).copysign(x)
 }
 
 /// 1 / (1 + e^-x) within 2.5 ulp, without overflow on either side.
 #[inline(always)]
 pub(crate) fn sigmoid<M: MulAdd>(x: f64) -> f64 {
-    let e = exp::<M>(-x.abs());
+    let e = exp_below::<M>(-x.abs());
     let top = if x < 0.0 { e } else { 1.0 };
     top / (1.0 + e)
 }
 
-/// tanh(x) within 2 ulp; Cephes `tanh`, with one division for both of its intervals.
+/// tanh(x) within 1.5 ulp: with m = e^2|x| - 1, it is m / (m + 2).
 #[inline(always)]
 pub(crate) fn tanh<M: MulAdd>(x: f64) -> f64 {
+    // From 20 on the result is one; NaN passes through the select.
     let a = x.abs();
-    let z = x * x;
-    let p = polynomial::<M, _>(
-        z,
-        &[
-            -1.614_687_684_417_084_5e3,
-            -9.928_772_310_019_186e1,
-            -9.643_991_794_250_523e-1,
-        ],
-    );
-    let q = polynomial::<M, _>(
-        z,
-        &[
-            4.844_063_053_251_255e3,
-            2.235_488_390_601_004_5e3,
-            1.128_116_784_916_329_3e2,
-            1.0,
-        ],
-    );
-    // From 20 on the result is one; NaN takes the other branch.
-    let c = if a < 20.0 { a } else { 20.0 };
-    let (y, one, two) = exp_parts::<M>(c + c, 0.0);
-    let far = a > 0.625;
-    let base = if far { 1.0 } else { a };
-    let top = if far { -2.0 } else { a * z * p };
-    let bottom = if far { y * one * two + 1.0 } else { q };
-    (base + top / bottom).copysign(x)
+    let a = if a > 20.0 { 20.0 } else { a };
+    let twice = a + a;
+    let n = fma::<M>(twice, LOG2_E, MAGIC);
+    let scale = pow2(n);
+    let (most, rest) = exp_m1_parts::<M>(reduced::<M>(twice, n - MAGIC), scale, 1.0);
+    let m = fma::<M>(rest, scale, most);
+    // m / (m + 2) = c + ((1 - c) m - 2 c) / (m + 2) with an exact c near it, so that the errors of the division count little. Where m is small, so do its own.
+    let far = a > 0.55;
+    let (c, by, more) = if far {
+        (0.75, 0.25, -1.5)
+    } else {
+        (a, -a, fma::<M>(rest, scale, most - twice))
+    };
+    let y = c + fma::<M>(by, m, more) / (m + 2.0);
+    y.copysign(x)
 }
 
 /// ln(1 + e^x) within 3 ulp: max(x, 0) + 2 artanh(e / (2 + e)) with e = e^-|x|.
 #[inline(always)]
 pub(crate) fn softplus<M: MulAdd>(x: f64) -> f64 {
-    let e = exp::<M>(-x.abs());
+    let e = exp_below::<M>(-x.abs());
     let s = e / fma::<M>(0.5, e, 1.0);
     let z = 0.25 * s * s;
     // (2 artanh(s/2) - s) / (s z) for z up to 1/9.
@@ -298,33 +323,56 @@ fn minus_square(a: f64) -> (f64, f64) {
     (-high * high, (high - a) * (high + a))
 }
 
-/// erf(x) within 1.5 ulp: x times a polynomial in x² below 1, 1 - 2 Φ(-√2 |x|) above.
+/// erf(x) = x + x p(x²) up to 1, from the lowest power up.
+const ERF: [f64; 12] = [
+    0.128_379_167_095_512_558_56,
+    -0.376_126_389_031_833_430_2,
+    0.112_837_916_709_369_490_14,
+    -0.026_866_170_641_958_616_455,
+    0.005_223_977_596_728_685_869_5,
+    -0.000_854_832_548_449_504_158_95,
+    0.000_120_552_804_761_573_604_26,
+    -0.000_014_924_465_132_887_490_779,
+    1.644_414_275_104_435_233_5e-6,
+    -1.618_391_810_287_117_887_5e-7,
+    1.361_632_085_482_765_254e-8,
+    -7.606_979_312_419_737_958_5e-10,
+];
+/// erfc(a) = e^(-a²) p((a - 3) / (a + 3)) from 1 to 6, where the error is small against 1.
+const ERFC: [f64; 12] = [
+    0.179_001_151_181_353_818_09,
+    -0.326_233_560_045_899_928_51,
+    0.245_603_801_664_328_519_34,
+    -0.150_115_936_343_642_147_89,
+    0.071_665_850_128_120_378_582,
+    -0.024_392_327_907_930_812_236,
+    0.004_270_353_612_079_681_379_6,
+    0.000_713_174_598_107_466_709_98,
+    -0.000_581_093_779_392_769_915_07,
+    0.000_076_391_782_004_138_196_493,
+    0.000_102_950_040_853_600_283_05,
+    0.000_015_202_672_316_756_819_803,
+];
+
+/// erf(x) within 1.5 ulp: one polynomial, whose coefficients and argument are selected.
 #[inline(always)]
 pub(crate) fn erf<M: MulAdd>(x: f64) -> f64 {
-    const NEAR: [f64; 12] = [
-        -0.376_126_389_031_837_496_01,
-        0.112_837_916_709_549_298_78,
-        -0.026_866_170_645_084_490_973,
-        0.005_223_977_624_882_042_524_9,
-        -0.000_854_832_698_410_133_650_6,
-        0.000_120_553_312_200_086_956_62,
-        -0.000_014_925_597_672_943_348_03,
-        1.646_103_655_708_637_236_1e-6,
-        -1.635_067_314_220_026_136e-7,
-        1.466_207_505_355_243_843_96e-8,
-        -1.138_132_412_705_324_953_8e-9,
-        5.970_900_381_450_560_078_6e-11,
-    ];
+    // Beyond 6 the result is one; NaN passes through the select.
     let a = x.abs();
-    let z = x * x;
-    let p = fma::<M>(polynomial::<M, _>(z, &NEAR), z, 1.283_791_670_955_125_7e-1);
-    let near = fma::<M>(x, p, x);
-    // Beyond 6 the result is one; NaN takes the other branch.
-    let c = if a < 6.0 { a } else { 6.0 };
-    let (square, rest) = minus_square(c);
-    let (e, one, two) = exp_parts::<M>(square, rest);
-    let far = fma::<M>(-2.0, e * tail::<M>(c * SQRT_2) * one * two, 1.0);
-    if a > 1.0 { far.copysign(x) } else { near }
+    let a = if a > 6.0 { 6.0 } else { a };
+    let square = a * a;
+    let far = a > 1.0;
+    let t = if far { (a - 3.0) / (a + 3.0) } else { square };
+    let p = polynomial::<M, _>(
+        t,
+        &std::array::from_fn::<_, 12, _>(|i| if far { ERFC[i] } else { ERF[i] }),
+    );
+    // The rounding error of the square is worth 0.1 ulp of a result near 1.
+    let n = fma::<M>(-square, LOG2_E, MAGIC);
+    let e = exp_scaled::<M>(reduced::<M>(-square, n - MAGIC), pow2(n));
+    let (by, base) = if far { (-e, 1.0) } else { (a, a) };
+    // The sign is x's; of -0 the sum makes 0.
+    fma::<M>(by, p, base).copysign(x)
 }
 
 /// Φ(x) and φ(x), the normal distribution within 9 ulp and its density within 2.5.
@@ -334,10 +382,10 @@ pub(crate) fn normal<M: MulAdd>(x: f64) -> (f64, f64) {
     // From here on both are zero.
     let a = if a < 39.0 { a } else { 39.0 };
     let (square, rest) = minus_square(a);
-    let (e, one, two) = exp_parts::<M>(0.5 * square, 0.5 * rest);
-    let below = e * tail::<M>(a) * one * two;
+    let e = exp_above::<M>(0.5 * square, 0.5 * rest);
+    let below = e * tail::<M>(a) * TWO_M512;
     let cdf = if x > 0.0 { 1.0 - below } else { below };
-    let density = e * 3.989_422_804_014_326_8e-1 * one * two;
+    let density = e * 3.989_422_804_014_326_8e-1 * TWO_M512;
     if x.is_nan() { (x, x) } else { (cdf, density) }
 }
 
@@ -348,6 +396,7 @@ pub(crate) const MODERATE: f64 = 1_000_000.0;
 /// of 33 bits and a rest (fdlibm's `e_rem_pio2.c`).
 #[inline(always)]
 fn quadrant<M: MulAdd>(x: f64) -> (f64, f64, u64) {
+    const MAGIC: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
     let n = fma::<M>(x, FRAC_2_PI, MAGIC);
     let (bits, n) = (n.to_bits(), n - MAGIC);
     let t = fma::<M>(-n, 1.570_796_326_734_125_614_17, x);

@@ -111,20 +111,20 @@ pub trait Arithmetic:
         Self::from_f64(n as f64)
     }
 
-    /// e^x, within 1.03 ulp.
+    /// e^x, within 1 ulp.
     fn exp(self) -> Self;
     /// e^x, as good as [`exp`](Arithmetic::exp), for x that is not large (up to 88 for `f32`): beyond, +∞ included, it is meaningless, and where
     /// e^x is less than the smallest normal number, 0. A third faster.
     fn exp_bounded(self) -> Self;
     /// The natural logarithm, within 1 ulp.
     fn ln(self) -> Self;
-    /// ln(1 + x), accurate near 0, within 3 ulp.
+    /// ln(1 + x), accurate near 0, within 1.5 ulp.
     fn ln_1p(self) -> Self;
-    /// e^x - 1, accurate near 0, within 2 ulp.
+    /// e^x - 1, accurate near 0, within 1.5 ulp.
     fn exp_m1(self) -> Self;
     /// The square root, rounded correctly.
     fn sqrt(self) -> Self;
-    /// The hyperbolic tangent, within 2 ulp.
+    /// The hyperbolic tangent, within 1.5 ulp.
     fn tanh(self) -> Self;
     /// 1 / (1 + e^-x), within 2.5 ulp.
     fn sigmoid(self) -> Self;

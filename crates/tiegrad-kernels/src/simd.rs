@@ -203,6 +203,8 @@ pub(crate) fn prefetch<T>(p: *const T, n: usize) {
 
 /// How one copy of a body computes a·b + c.
 pub(crate) trait MulAdd {
+    /// Whether it is rounded once.
+    const FUSED: bool;
     fn single(a: f32, b: f32, c: f32) -> f32;
     fn double(a: f64, b: f64, c: f64) -> f64;
 }
@@ -211,6 +213,7 @@ pub(crate) trait MulAdd {
 pub(crate) struct Separate;
 
 impl MulAdd for Separate {
+    const FUSED: bool = false;
     #[inline(always)]
     fn single(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
@@ -225,6 +228,7 @@ impl MulAdd for Separate {
 pub(crate) struct Together;
 
 impl MulAdd for Together {
+    const FUSED: bool = true;
     #[inline(always)]
     fn single(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)

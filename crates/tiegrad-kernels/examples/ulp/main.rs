@@ -217,7 +217,8 @@ fn singles(f: &Function, share: u64, shares: u64, step: u64) -> Worst {
             } else if y.is_finite() && exact.is_finite() {
                 let normal = exact.abs() >= f64::from(LEAST);
                 let exponent = (exact.abs().to_bits() >> 52) as i32 - 1023;
-                let ulp = 2.0_f64.powi(exponent.max(-126) - 23);
+                // 2 to that power.
+                let ulp = f64::from_bits(((exponent.max(-126) - 23 + 1023) as u64) << 52);
                 worst.see(x, (y - exact).abs() / ulp, normal);
             }
         }

@@ -109,9 +109,16 @@ multiversion! {
                     prefetch(x.as_ptr().wrapping_add(cols + at), e.len());
                 })
             };
-            let log_sum: T = N::from(sum).ln().into();
-            lse[r] = log_sum + shift;
-            losses[r] = lse[r] - x[targets[r] as usize];
+            (losses[r], lse[r]) = (sum, shift);
+        }
+        // Vectors of rows: the logarithm of one takes as long.
+        for (loss, lse) in losses.iter_mut().zip(lse.iter_mut()) {
+            let log_sum: T = N::from(*loss).ln().into();
+            *lse += log_sum;
+            *loss = *lse;
+        }
+        for (r, x) in logits.chunks_exact(cols).enumerate() {
+            losses[r] -= x[targets[r] as usize];
         }
     }
 }

@@ -84,9 +84,10 @@ macro_rules! both {
 
 #[test]
 fn f32_exp() {
-    both!(max_ulps f32: 1.03, |x| Arithmetic::exp(x), f64::exp);
+    both!(max_ulps f32: 1.0, |x| Arithmetic::exp(x), f64::exp);
 }
-/// Above, below and around the smallest normal number. Without fused multiply-add the last bit may differ.
+/// Above, below and around the smallest normal number. The last bit may differ where a product on the way may be subnormal; and without fused
+/// multiply-add `exp` is the method of std here.
 #[test]
 fn bounded_exponentials_are_those_of_exp_or_zero() {
     macro_rules! check {
@@ -116,8 +117,9 @@ fn bounded_exponentials_are_those_of_exp_or_zero() {
     }
     check!(f32, -110.0, 88.0, f32, 1);
     check!(f32, -87.4, -87.3, f32, 1);
-    check!(f32, -110.0, 88.0, Fused<f32>, 0);
-    check!(f32, -87.4, -87.3, Fused<f32>, 0);
+    check!(f32, -110.0, 88.0, Fused<f32>, 1);
+    check!(f32, -87.4, -87.3, Fused<f32>, 1);
+    check!(f32, -69.0, 88.0, Fused<f32>, 0);
     check!(f64, -750.0, 709.0, f64, 1);
     check!(f64, -708.4, -708.39, f64, 1);
     check!(f64, -750.0, 709.0, Fused<f64>, 0);
@@ -129,15 +131,15 @@ fn f32_ln() {
 }
 #[test]
 fn f32_ln_1p() {
-    both!(max_ulps f32: 3.0, |x| Arithmetic::ln_1p(x), f64::ln_1p);
+    both!(max_ulps f32: 1.5, |x| Arithmetic::ln_1p(x), f64::ln_1p);
 }
 #[test]
 fn f32_exp_m1() {
-    both!(max_ulps f32: 2.0, |x| Arithmetic::exp_m1(x), f64::exp_m1);
+    both!(max_ulps f32: 1.5, |x| Arithmetic::exp_m1(x), f64::exp_m1);
 }
 #[test]
 fn f32_tanh() {
-    both!(max_ulps f32: 2.0, |x| Arithmetic::tanh(x), f64::tanh);
+    both!(max_ulps f32: 1.5, |x| Arithmetic::tanh(x), f64::tanh);
 }
 #[test]
 fn f32_sigmoid() {
