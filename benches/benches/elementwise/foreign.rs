@@ -47,8 +47,10 @@ pub(crate) fn adamw() -> Option<AdamW> {
     let path = CString::new(library.to_str()?).ok()?;
     // By default OpenMP's threads spin on after their loop for longer than one step takes, on the processor that the
     // other library's helper needs then. So they sleep at once; ours do after 80 microseconds.
-    // SAFETY: no other thread of this program reads the environment meanwhile: helpers know only numbers by then.
-    unsafe { std::env::set_var("OMP_WAIT_POLICY", "passive") };
+    if std::env::var_os("OMP_WAIT_POLICY").is_none() {
+        // SAFETY: no C code runs on another thread yet, and Rust's own reads of the environment take std's lock.
+        unsafe { std::env::set_var("OMP_WAIT_POLICY", "passive") };
+    }
     let loaded = if built { symbol(&path, "adamw") } else { None };
     // The mapping stays when the file goes.
     let _ = std::fs::remove_file(&library);

@@ -10,7 +10,6 @@ mod avx2;
 mod avx512;
 mod blocks;
 mod choice;
-mod column;
 mod dots;
 mod epilogue;
 mod few;
@@ -22,6 +21,7 @@ mod order;
 mod outer;
 mod packed;
 mod portable;
+mod resident;
 mod tile;
 mod tiny;
 mod vector;
@@ -286,7 +286,7 @@ fn general<T: Scalar>(
     let mut g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
     g.orient();
     let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
-    // SAFETY: `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
+    // SAFETY: `fit` or `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
         if s.batch != [1, 1] {
             let (mut a, mut b) = (a.batch, b.batch);
@@ -303,7 +303,7 @@ fn general<T: Scalar>(
     }
 }
 
-/// Whether the slices hold the matrices of one product, of sizes and strides whose products are in range.
+/// Whether the slices hold the matrices of one product, of sizes that are not 0 and strides whose products with them are in range.
 #[inline(always)]
 fn fit<T>(s: MatmulShape, a: &Mat<'_, T>, b: &Mat<'_, T>, c: &MatMut<'_, T>) -> bool {
     let fits = |len: usize, [rows, cols]: [usize; 2], [row, col]: [usize; 2]| {
@@ -465,7 +465,7 @@ unsafe fn split<T: Scalar>(g: &Gemm<T>) {
         // SAFETY: promised by the caller.
         return unsafe { T::gemm(g) };
     }
-    let by_columns = g.n >= 128 && g.n >= g.m || g.m < 12 * threads;
+    let by_columns = g.n >= 128 && g.n >= g.m || g.n > 1 && g.m < 12 * threads;
     let (len, unit) = if by_columns { (g.n, 32) } else { (g.m, 24) };
     // A few parts per thread, so that a thread that starts late takes fewer; not many of a large product, since each copies
     // the operand that it shares with the others.

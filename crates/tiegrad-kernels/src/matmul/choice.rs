@@ -61,18 +61,22 @@ pub(crate) unsafe fn gemm_at<T: Vectorized>(level: Level, g: &Gemm<T>) {
     unsafe { choose(level, Product(g)) }
 }
 
+/// The longest inner dimension for which [`half_is_enough`].
+pub(super) const HALF_DEPTH: usize = 512;
+
 /// Whether half a vector of AVX-512 costs less: in short sums of dot products, where their lanes are summed sooner, and where a row of the result fits
-/// into it, since processors that compute a vector of AVX-512 in two halves take twice the time for it. The order of dot products follows from the width of
+/// into it, since a processor that computes a vector of AVX-512 in two halves, as Zen 4 does, takes twice the time for it. (Measured there; where a whole vector takes no longer,
+/// the half should cost about the same, as both read an element of `a` for each multiply-add.) The order of dot products follows from the width of
 /// a vector, so here from k alone, which no split changes; the others are the same chains of multiply-adds in both.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn half_is_enough<T: Vectorized>(g: &Gemm<T>) -> bool {
-    const { assert!(T::Avx2::KC == T::Avx512::KC) };
+    const { assert!(HALF_DEPTH <= T::Avx2::KC && HALF_DEPTH <= T::Avx512::KC) };
     if g.dots != 0 {
         return g.k <= 16;
     }
     let half = T::Avx2::LANES;
-    g.k <= T::Avx2::KC && g.n <= half && together(g, 2 * half) == 0
+    g.k <= HALF_DEPTH && g.n <= half && together(g, 2 * half) == 0
 }
 
 /// What is to be done with copied operands, by the vectors of a level.

@@ -18,7 +18,8 @@ impl<V: Vector> Kernel for Dots<'_, V> {
         // The longer side is read once: a few rows pass over each group of columns, or a few columns over each group of rows.
         let row = g.k * size_of::<V::Elem>();
         let block = match g.n {
-            n if g.m < n || n <= most_columns::<V>() => g.m,
+            n if g.m < n => g.m,
+            n if n <= most_columns::<V>() => g.m.min(ROWS),
             // Rows stay in the first-level cache for the next group of columns, if there is one.
             n if n > 4 && 8 * row > 16 << 10 => 4,
             _ => 8,
@@ -52,6 +53,9 @@ impl<V: Vector> Kernel for Dots<'_, V> {
         }
     }
 }
+
+/// Rows of a single group of columns after which a long activation is applied to them.
+const ROWS: usize = 1024;
 
 /// Most columns of a group.
 const fn most_columns<V: Vector>() -> usize {
@@ -104,7 +108,8 @@ unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
     let a = opaque(g.a.wrapping_add(i * g.a_row));
     let b = opaque(g.b.wrapping_add(j * g.b_col));
     let c = g.c.wrapping_add(i * g.c_row + j * g.c_col);
-    // SAFETY: promised by the caller.
+    // SAFETY: rows and columns are those of the elements, which the caller promises to be valid. Joined fours are all elements of the result, and a tile has
+    // at most 16.
     unsafe {
         let acc = sums::<V, R, N>(g.k, a, g.a_row, b, g.b_col);
         if joined {
@@ -189,6 +194,8 @@ unsafe fn write<V: Vector, const R: usize, const N: usize>(
     to: *mut V::Elem,
     step: usize,
 ) {
+    // Larger ones are compiled, for N > 2, and never run.
+    debug_assert!(R * N <= 12 || R * N == 16);
     // SAFETY: promised by the caller.
     unsafe {
         // Not a loop, so that sums stay in registers.
@@ -202,9 +209,6 @@ unsafe fn write<V: Vector, const R: usize, const N: usize>(
         }
         if R * N > 8 {
             V::sum4(four(&acc, 8), to.wrapping_add(2 * step));
-        }
-        if R * N > 12 {
-            V::sum4(four(&acc, 12), to.wrapping_add(3 * step));
         }
     }
 }

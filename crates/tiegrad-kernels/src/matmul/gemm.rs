@@ -1,11 +1,11 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
-use super::column::{Column, is_column};
 use super::dots::Dots;
 use super::epilogue::relu;
 use super::narrow::{Narrow, together};
 use super::outer::Outer;
+use super::resident::{Resident, is_resident};
 use super::tile::Strip;
 use super::tiny::Tiny;
 use super::vector::{NV, Vector};
@@ -78,8 +78,8 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         if rows > 0 {
             return V::call(Narrow::<V> { g, rows });
         }
-        if is_column::<V>(g) {
-            return V::call(Column::<V>(g));
+        if is_resident::<V>(g) {
+            return V::call(Resident::<V>(g));
         }
         // One vector of columns: the shortest way, for the smallest products.
         if g.n <= V::LANES && g.k <= V::KC && g.b_col == 1 && g.m < 48 {

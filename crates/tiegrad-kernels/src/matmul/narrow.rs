@@ -2,14 +2,12 @@
 
 use super::Gemm;
 use super::gemm::{first, store_at};
-use super::vector::{Kernel, Vector};
+use super::vector::{Kernel, MOST_LANES, Vector};
 use crate::scalar::{Arithmetic, Scalar};
 use std::mem::MaybeUninit;
 
 /// The longest inner dimension.
 const DEPTH: usize = 10;
-/// Lanes of the longest vector.
-const LANES: usize = 16;
 /// Fewer rows do not repay what is prepared for all of them.
 const ROWS: usize = 32;
 
@@ -17,13 +15,14 @@ const ROWS: usize = 32;
 /// lie one after the other, and the elements of `a` for a group of rows in two vectors.
 #[inline(always)]
 pub(super) fn together<T: Scalar>(g: &Gemm<T>, lanes: usize) -> usize {
-    // A single column is better computed as dot products from 8 on.
+    // A single column is better computed as dot products from 8 on. Two rows in a vector gain, and only in many rows, over one row in half of it, but nothing
+    // where they have eight lanes.
     let usual = g.m >= ROWS
         && (g.n > 1 || g.k < 8)
         && g.n >= 1
         && g.k >= 1
         && g.k <= DEPTH
-        && (3 * g.n <= lanes || lanes == LANES && 2 * g.n < lanes && g.m >= 2 * ROWS)
+        && (3 * g.n <= lanes || lanes == MOST_LANES && 2 * g.n < lanes && g.m >= 2 * ROWS)
         && g.dots == 0
         && g.c_col == 1
         && g.c_row == g.n
@@ -45,7 +44,7 @@ pub(super) struct Narrow<'a, V: Vector> {
 /// What is the same for all groups of rows.
 struct Shared<V> {
     /// Where the lanes find their element of `a` in two vectors.
-    at: [[u32; LANES]; DEPTH],
+    at: [[u32; MOST_LANES]; DEPTH],
     /// Rows of `b`, once for each row of a group.
     b: [MaybeUninit<V>; DEPTH],
     bias: V,
@@ -55,7 +54,7 @@ impl<V: Vector> Kernel for Narrow<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         let Narrow { g, rows } = self;
-        const { assert!(V::LANES <= LANES) };
+        const { assert!(V::LANES <= MOST_LANES) };
         // SAFETY: rows, columns and p are within the sizes, so the caller promises that their elements are valid; what is read of `a` for a
         // group ends with the last element of `a`.
         unsafe {
@@ -99,11 +98,11 @@ impl<V: Vector> Narrow<'_, V> {
         unsafe {
             let zero = V::splat(V::Elem::ZERO);
             let mut shared = Shared::<V> {
-                at: [[0; LANES]; DEPTH],
+                at: [[0; MOST_LANES]; DEPTH],
                 b: [MaybeUninit::uninit(); DEPTH],
                 bias: zero,
             };
-            let mut column = [0; LANES];
+            let mut column = [0; MOST_LANES];
             for r in 0..rows {
                 for c in 0..g.n {
                     shared.at[0][r * g.n + c] = (r * g.a_row) as u32;
@@ -111,10 +110,10 @@ impl<V: Vector> Narrow<'_, V> {
                 }
             }
             for p in 0..g.k {
-                for l in 0..LANES {
+                for l in 0..MOST_LANES {
                     shared.at[p][l] = shared.at[0][l] + p as u32;
                 }
-                let mut row = [V::Elem::ZERO; LANES];
+                let mut row = [V::Elem::ZERO; MOST_LANES];
                 for c in 0..g.n {
                     row[c] = *g.b.wrapping_add(p * g.b_row + c * g.b_col);
                 }

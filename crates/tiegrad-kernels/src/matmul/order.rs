@@ -2,6 +2,7 @@
 
 use super::Gemm;
 use super::blocks::holds_columns;
+use super::choice::HALF_DEPTH;
 use super::narrow::together;
 use crate::scalar::Scalar;
 use crate::simd;
@@ -45,7 +46,8 @@ impl<T: Scalar> Gemm<T> {
             let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
             if self.m == 1 && self.n >= 8 && self.dots == self.n && !apart {
                 self.transpose();
-                self.dots = 1;
+                // One column, and one of dot products.
+                (self.b_col, self.c_col, self.dots) = (1, 1, 1);
             }
         }
     }
@@ -79,7 +81,7 @@ impl<T: Scalar> Gemm<T> {
         // which copy columns that are contiguous ...
         let tiles = |n: usize| {
             // Half a vector of AVX-512, as `half_is_enough` says.
-            let row = if bytes == 64.0 && 2 * n <= lanes {
+            let row = if bytes == 64.0 && 2 * n <= lanes && self.k <= HALF_DEPTH {
                 0.8
             } else {
                 n.div_ceil(lanes) as f64

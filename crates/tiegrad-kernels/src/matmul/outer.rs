@@ -127,7 +127,7 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
     }
 }
 
-/// The last elements of the rows, from column `j` on, less than a vector of them.
+/// Columns `j..n` of the rows, fewer than a vector.
 ///
 /// # Safety
 /// As [`outer_rows`].

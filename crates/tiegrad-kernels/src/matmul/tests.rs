@@ -268,6 +268,11 @@ fn the_thread_count_changes_no_bit() {
         (1, 1, 300, 67, 200),
         (1, 1, 700, 10, 200),
         (1, 1, 7, 900, 200),
+        // A row as a column of dot products, alone and in batches, and a right operand in registers.
+        (1, 1, 1, 1500, 601),
+        (2, 3, 20, 1, 24),
+        (2, 3, 1, 20, 24),
+        (1, 1, 4000, 30, 5),
     ];
     for (b0, b1, m, n, k) in shapes {
         for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN), (T, T)] {
@@ -364,6 +369,71 @@ fn a_short_slice_panics() {
         Epilogue::NONE,
         MatMut::new(&mut c, 2),
     );
+}
+
+#[test]
+fn larger_products_of_short_slices_panic() {
+    let full = [0.0_f32; 400];
+    let panics = |lens: [usize; 3], row: usize| {
+        let mut c = full;
+        std::panic::catch_unwind(move || {
+            let b = Mat {
+                row,
+                ..Mat::new(&full[..lens[1]], 20)
+            };
+            let c = MatMut::new(&mut c[..lens[2]], 20);
+            let s = MatmulShape::new(20, 20, 20);
+            matmul(
+                s,
+                1.0,
+                Mat::new(&full[..lens[0]], 20),
+                b,
+                0.0,
+                Epilogue::NONE,
+                c,
+            );
+        })
+        .is_err()
+    };
+    assert!(!panics([400, 400, 400], 20));
+    for lens in [[399, 400, 400], [400, 399, 400], [400, 400, 399]] {
+        assert!(panics(lens, 20), "{lens:?}");
+    }
+    // Beyond the strides whose products are in range, and beyond every product.
+    for row in [1 << (usize::BITS / 2), usize::MAX / 2] {
+        assert!(panics([400, 400, 400], row), "{row}");
+    }
+}
+
+#[test]
+fn one_row_or_column_agrees() {
+    for (batch, m, n, k) in [
+        // Columns that are whole pages apart in f32, or in f64; they stay columns.
+        ([1, 1], 1, 30, 1024),
+        ([1, 1], 1, 30, 512),
+        ([1, 1], 1, 30, 100),
+        ([1, 1], 2, 300, 103),
+        ([2, 3], 20, 1, 24),
+        ([2, 3], 1, 20, 24),
+    ] {
+        for (b, share) in [(PLAIN, false), (T, false), (T, true)] {
+            for c in [PLAIN, T] {
+                let s = MatmulShape { batch, m, n, k };
+                let case = Case {
+                    s,
+                    b,
+                    c,
+                    alpha: -0.5,
+                    beta: 2.0,
+                    bias: Bias::PerColumn,
+                    share,
+                    ..case(m, n, k)
+                };
+                check::<f32>(case, 1);
+                check::<f64>(case, 2);
+            }
+        }
+    }
 }
 
 #[test]

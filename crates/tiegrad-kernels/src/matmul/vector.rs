@@ -3,6 +3,9 @@
 use super::Gemm;
 use crate::scalar::Scalar;
 
+/// Lanes of the longest vector.
+pub(crate) const MOST_LANES: usize = 16;
+
 /// Vectors in a row of a tile.
 pub(crate) const NV: usize = 2;
 

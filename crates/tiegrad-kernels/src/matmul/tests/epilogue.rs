@@ -183,7 +183,14 @@ fn the_bits_are_those_of_the_separate_kernel_on_every_path() {
         // A short inner dimension.
         (9, 70, 3),
         (9, 520, 7),
+        (10, 520, 7),
         (25, 70, 0),
+        // Rows that share vectors, and a right operand that stays in registers.
+        (90, 5, 4),
+        (90, 7, 9),
+        (20, 50, 6),
+        // A row of dot products, computed as a column.
+        (1, 30, 24),
         // Few columns, which become rows.
         (35, 10, 20),
     ];
@@ -214,6 +221,8 @@ fn batches_threads_and_scalars_without_vectors_have_them_too() {
         ([2, 3], 5, 18, 9),
         ([2, 2], 40, 5, 16),
         ([2, 2], 6, 1, 8),
+        ([2, 3], 20, 1, 24),
+        ([2, 3], 1, 20, 24),
         ([1, 1], 70, 200, 50),
         ([1, 3], 90, 70, 60),
     ] {

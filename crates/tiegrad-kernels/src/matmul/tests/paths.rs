@@ -168,7 +168,7 @@ fn narrow_results_without_gaps_on_every_path() {
     };
     for form in [FORM, all] {
         let form = Form { c: PLAIN, ..form };
-        for n in 0..=6 {
+        for n in 0..=8 {
             for k in 0..=11 {
                 prefixes::<f32>((30..=50).chain(90..=110), n, k, form);
                 prefixes::<f64>((30..=50).chain(90..=110), n, k, form);
@@ -189,6 +189,24 @@ fn outer_products_of_long_rows_on_every_path() {
                 };
                 prefixes::<f32>([3, 5, 7].into_iter(), n, k, Form { c, ..FORM });
                 prefixes::<f64>([3, 5, 7].into_iter(), n, k, Form { c, ..FORM });
+            }
+        }
+    }
+}
+
+#[test]
+fn right_operands_in_registers_on_every_path() {
+    let all = Form {
+        alpha: -0.6,
+        beta: 0.7,
+        bias: true,
+        ..FORM
+    };
+    for form in [FORM, all] {
+        for k in 1..=10 {
+            for (single, double) in [(41, 17), (48, 24), (49, 25), (57, 31), (64, 32), (65, 33)] {
+                prefixes::<f32>([7, 8, 12, 20, 70].into_iter(), single, k, form);
+                prefixes::<f64>([7, 8, 12, 20, 70].into_iter(), double, k, form);
             }
         }
     }
@@ -378,6 +396,12 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         (1, 30, 8),
         (20, 30, 12),
         (40, 67, 40),
+        // A right operand in registers, sixteen dot products at once, half vectors in the parts and, for the longer sum, not.
+        (40, 30, 5),
+        (40, 14, 10),
+        (20, 10, 200),
+        (40, 30, 512),
+        (40, 30, 513),
     ] {
         for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
             check::<f32>(m, n, k, layouts);
