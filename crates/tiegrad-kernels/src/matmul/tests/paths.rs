@@ -42,6 +42,14 @@ const FORM: Form = Form {
     bias: false,
 };
 
+/// With factors that are not exact to multiply by, and a bias.
+const ALL: Form = Form {
+    alpha: -0.6,
+    beta: 0.7,
+    bias: true,
+    ..FORM
+};
+
 /// An operand of at most `rows` x `cols`. What lies before, between and after its elements is NaN.
 pub(super) struct Operand<N> {
     pub(super) data: Vec<N>,
@@ -160,13 +168,7 @@ fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: us
 
 #[test]
 fn narrow_results_without_gaps_on_every_path() {
-    let all = Form {
-        alpha: -0.6,
-        beta: 0.7,
-        bias: true,
-        ..FORM
-    };
-    for form in [FORM, all] {
+    for form in [FORM, ALL] {
         let form = Form { c: PLAIN, ..form };
         for n in 0..=8 {
             for k in 0..=11 {
@@ -196,13 +198,7 @@ fn outer_products_of_long_rows_on_every_path() {
 
 #[test]
 fn right_operands_in_registers_on_every_path() {
-    let all = Form {
-        alpha: -0.6,
-        beta: 0.7,
-        bias: true,
-        ..FORM
-    };
-    for form in [FORM, all] {
+    for form in [FORM, ALL] {
         for k in 1..=10 {
             for (single, double) in [(41, 17), (48, 24), (49, 25), (57, 31), (64, 32), (65, 33)] {
                 prefixes::<f32>([7, 8, 12, 20, 70].into_iter(), single, k, form);
