@@ -11,13 +11,13 @@ use std::mem::MaybeUninit;
 
 /// Bytes of a copied block of `b`, which streams past the tiles of a block of `a` from the second- or third-level cache.
 const B_BYTES: usize = 2 << 20;
-/// Bytes of a copied block of `a`, which should stay in the second-level cache: MC rows of KC elements, and what a copy by
-/// whole vectors writes beyond them.
+/// Bytes of a copied block of `a`, which should stay in the second-level cache: MC rows of KC elements in tiles, [`tile_pitch`]
+/// apart.
 pub(super) const A_BYTES: usize = 488 << 10;
 
 /// Elements of a copied block of `a`: its tiles, each with room for the highest.
 const fn a_elements<V: Vector>() -> usize {
-    V::MC.div_ceil(V::MR) * V::MR * V::KC + V::LANES
+    V::MC.div_ceil(V::MR) * tile_pitch::<V>(V::KC, V::MR)
 }
 
 thread_local! {
@@ -233,18 +233,7 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
             unsafe {
                 let mut a_tile = 0;
                 if copy_a {
-                    // Tile by tile, a row of the copy for each element of the inner dimension.
-                    a_tile = g.k * V::MR;
-                    let (mut rows, taller) = heights(block.m, V::MR);
-                    let (mut first, mut t) = (0, 0);
-                    while first < block.m {
-                        if t == taller {
-                            rows -= 1;
-                        }
-                        copy_tile::<V>(&block, [first, rows], g.m - i, room.add(t * a_tile), V::MR);
-                        first += rows;
-                        t += 1;
-                    }
+                    a_tile = copy_tiles::<V>(&block, g.m - i, V::MR, room);
                     (block.a, block.a_row, block.a_col) = (room, 1, V::MR);
                 }
                 for j in (0..g.n).step_by(width) {
@@ -335,6 +324,93 @@ pub(super) unsafe fn copy_strips<V: Vector, const N: usize>(
                     V::load(from.add(at)).store(to.add(v * V::LANES));
                 }
             }
+        }
+    }
+}
+
+/// From one tile of a copied `a` of `k` columns to the next: room for a vector written beyond its end, and an odd number of lines, so that tiles fall on all
+/// sets of the cache.
+pub(super) const fn tile_pitch<V: Vector>(k: usize, height: usize) -> usize {
+    let line = 64 / size_of::<V::Elem>();
+    ((k * height + V::LANES).div_ceil(line) | 1) * line
+}
+
+/// Elements of the inner dimension that are copied at a time where columns of `a` are contiguous: their lines may all fall on one set of the cache.
+const COLUMNS: usize = 4;
+
+/// Copies `a` for tiles of at most `height` rows, of [`heights`]: tile by tile, a row of `height` for each element of the inner dimension. Returns how far apart
+/// tiles are. From `g.a` on, `readable` rows are valid.
+///
+/// # Safety
+/// The rows are valid; `to` has room for the tiles.
+#[inline(always)]
+pub(super) unsafe fn copy_tiles<V: Vector>(
+    g: &Gemm<V::Elem>,
+    readable: usize,
+    height: usize,
+    to: *mut V::Elem,
+) -> usize {
+    let pitch = tile_pitch::<V>(g.k, height);
+    let (most, taller) = heights(g.m, height);
+    // SAFETY: tiles cover the rows once; the rest is promised by the caller.
+    unsafe {
+        if g.a_row == 1 {
+            let mut p = 0;
+            while p < g.k {
+                let columns = COLUMNS.min(g.k - p);
+                let ahead = if p + 2 * COLUMNS <= g.k {
+                    COLUMNS * g.a_col
+                } else {
+                    0
+                };
+                let (mut rows, mut first, mut t) = (most, 0, 0);
+                while first < g.m {
+                    if t == taller {
+                        rows -= 1;
+                    }
+                    let mut from = g.a.wrapping_add(p * g.a_col + first);
+                    let mut to = to.add(t * pitch + p * height);
+                    for _ in 0..columns {
+                        V::prefetch(from.wrapping_add(ahead));
+                        copy_row::<V>(from, rows, readable - first, to);
+                        from = from.wrapping_add(g.a_col);
+                        to = to.add(height);
+                    }
+                    first += rows;
+                    t += 1;
+                }
+                p += columns;
+            }
+        } else {
+            let (mut rows, mut first, mut t) = (most, 0, 0);
+            while first < g.m {
+                if t == taller {
+                    rows -= 1;
+                }
+                copy_tile::<V>(g, [first, rows], readable, to.add(t * pitch), height);
+                first += rows;
+                t += 1;
+            }
+        }
+    }
+    pitch
+}
+
+/// Copies `len` contiguous elements; of `readable` ones, and up to a vector beyond them is written.
+///
+/// # Safety
+/// The elements are readable, and the vectors writable.
+#[inline(always)]
+unsafe fn copy_row<V: Vector>(from: *const V::Elem, len: usize, readable: usize, to: *mut V::Elem) {
+    let mut at = 0;
+    // SAFETY: promised by the caller.
+    unsafe {
+        while at < len && readable - at >= V::LANES {
+            V::load(from.add(at)).store(to.add(at));
+            at += V::LANES;
+        }
+        if at < len {
+            V::load_part(from.add(at), len - at).store_part(to.add(at), len - at);
         }
     }
 }

@@ -4,8 +4,8 @@
 //! unless it is read many times from far away. It takes as many registers.
 
 use super::Gemm;
-use super::blocks::{A_BYTES, Pack, TOGETHER, copy_strips, with_room};
-use super::tile::{Strip, Strips, WIDE, heights, many_registers, most_rows};
+use super::blocks::{A_BYTES, Pack, TOGETHER, copy_strips, copy_tiles, tile_pitch, with_room};
+use super::tile::{Strip, Strips, WIDE, many_registers, most_rows};
 use super::vector::{Kernel, NV, Vector};
 
 /// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
@@ -15,11 +15,6 @@ use super::vector::{Kernel, NV, Vector};
 pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
     let height = most_rows::<V, WIDE>();
     let size = size_of::<V::Elem>();
-    // A block is rounded up to whole tiles.
-    const {
-        assert!(BLOCK_OF_A + most_rows::<V, WIDE>() * V::KC * size_of::<V::Elem>() <= A_BYTES);
-        assert!(48 * V::KC * size_of::<V::Elem>() <= BLOCK_OF_A);
-    }
     if const { !many_registers::<V>() } || g.m <= 4 * height || g.n < WIDE * V::LANES {
         // SAFETY: promised by the caller.
         return unsafe { V::call(Strips::<V>(g)) };
@@ -153,39 +148,21 @@ pub(super) fn columns_apart<T>(g: &Gemm<T>) -> bool {
 }
 
 /// The product with its `a` as wide tiles read it, and how far apart its tiles are: where it lies, with 0; but columns that are whole pages apart
-/// are copied to the room tile by tile. Rows do no harm: a tile has few.
+/// are copied to the room, of A_BYTES. Rows do no harm: a tile has few.
 ///
 /// # Safety
-/// The rows are valid, and the room holds them.
+/// The rows are valid.
 #[inline(always)]
 unsafe fn rows_of_a<V: Vector>(g: &Gemm<V::Elem>, room: *mut V::Elem) -> (Gemm<V::Elem>, usize) {
-    if !columns_apart(g) || g.n < 4 * WIDE * V::LANES {
+    let height = most_rows::<V, WIDE>();
+    // Short columns may not fit into the room with what lies between tiles; they do little harm.
+    let fits =
+        g.m.div_ceil(height) * tile_pitch::<V>(g.k, height) <= A_BYTES / size_of::<V::Elem>();
+    if !fits || !columns_apart(g) || g.n < 4 * WIDE * V::LANES {
         return (*g, 0);
     }
-    let height = most_rows::<V, WIDE>();
-    let a_tile = g.k * height;
-    let (mut rows, taller) = heights(g.m, height);
-    let (mut first, mut t) = (0, 0);
-    while first < g.m {
-        if t == taller {
-            rows -= 1;
-        }
-        // SAFETY: promised by the caller.
-        unsafe {
-            Pack::<V> {
-                from: g.a.wrapping_add(first * g.a_row),
-                k: g.k,
-                row: g.a_col,
-                col: g.a_row,
-                cols: rows,
-                to: room.add(t * a_tile),
-                width: height,
-            }
-            .run();
-        }
-        first += rows;
-        t += 1;
-    }
+    // SAFETY: promised by the caller; the room holds so many tiles.
+    let a_tile = unsafe { copy_tiles::<V>(g, g.m, height, room) };
     let mut copied = *g;
     (copied.a, copied.a_row, copied.a_col) = (room, 1, height);
     (copied, a_tile)
