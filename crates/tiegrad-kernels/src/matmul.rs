@@ -20,6 +20,7 @@ mod neon;
 mod order;
 mod outer;
 mod packed;
+mod parallel;
 mod portable;
 mod resident;
 mod tile;
@@ -28,8 +29,7 @@ mod vector;
 mod wide;
 
 use crate::scalar::Scalar;
-use crate::strided::disjoint;
-use crate::threads::{self, parallel_for};
+use crate::simd;
 pub(crate) use blocks::prepare_thread;
 #[cfg(test)]
 pub(crate) use choice::Vectorized;
@@ -40,6 +40,7 @@ pub(crate) use gemm::gemm_plain;
 #[doc(hidden)]
 pub use packed::Job;
 pub use packed::{PackRoom, Packed, matmul_packed};
+use parallel::{PARALLEL, batched, split};
 use tiny::is_tiny;
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
@@ -208,15 +209,10 @@ unsafe impl<T: Send> Send for Gemm<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Gemm<T> {}
 
-/// Multiply-adds from which a second thread pays.
-const PARALLEL: usize = 1 << 19;
-/// Multiply-adds from which operands are copied whole.
-const LARGE: usize = 1 << 24;
-
 /// `c = f(alpha * a @ b + beta * c + bias)`, with the bias and the function f of the [`Epilogue`].
 ///
 /// With `beta == 0`, `c` is never read. With `k == 0` the product is zero. NaN and infinity propagate as in
-/// the triple loop. Large products are split over threads; the bits do not depend on it.
+/// the triple loop. Large products are split over threads; the bits do not depend on it. O(m n k) for each product of the batch.
 ///
 /// # Panics
 /// If a slice is too short for its sizes and strides.
@@ -284,7 +280,7 @@ fn general<T: Scalar>(
     }
     let of_c = (c.batch, [c.row, c.col]);
     let mut g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
-    g.orient();
+    g.orient(simd::level);
     let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
     // SAFETY: `fit` or `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
@@ -409,7 +405,7 @@ impl<T: Scalar> Gemm<T> {
     #[inline]
     pub(crate) unsafe fn run(mut self) {
         if self.m != 0 && self.n != 0 {
-            self.orient();
+            self.orient(simd::level);
             // SAFETY: promised by the caller.
             unsafe { T::gemm(&self) };
         }
@@ -448,87 +444,6 @@ impl<T: Scalar> Gemm<T> {
             g.dots = n.min((j + n).saturating_sub(self.n - g.dots));
         }
         g
-    }
-}
-
-/// One large product over threads: columns where there are many (so that each part of `b` is packed once), else
-/// rows.
-///
-/// # Safety
-/// As [`Scalar::gemm`].
-#[inline(never)]
-unsafe fn split<T: Scalar>(g: &Gemm<T>) {
-    prepare_thread();
-    let threads = threads::num_threads();
-    // A result that overlaps itself would be a bug of the caller; it must not become a data race.
-    if threads == 1 || !disjoint(&[g.m, g.n], &[g.c_row, g.c_col]) {
-        // SAFETY: promised by the caller.
-        return unsafe { T::gemm(g) };
-    }
-    let by_columns = g.n >= 128 && g.n >= g.m || g.n > 1 && g.m < 12 * threads;
-    let (len, unit) = if by_columns { (g.n, 32) } else { (g.m, 24) };
-    // A few parts per thread, so that a thread that starts late takes fewer; not many of a large product, since each copies
-    // the operand that it shares with the others.
-    let work = g.m.saturating_mul(g.n).saturating_mul(g.k);
-    let parts = if work < LARGE { 4 } else { 2 };
-    let size = len.div_ceil(parts * threads).next_multiple_of(unit);
-    parallel_for(len.div_ceil(size), &|part| {
-        let start = part * size;
-        let size = size.min(len - start);
-        let g = if by_columns {
-            g.part(0, g.m, start, size)
-        } else {
-            g.part(start, size, 0, g.n)
-        };
-        // SAFETY: parts reach what the whole does, and no two the same element of `c`.
-        unsafe { T::gemm(&g) };
-    });
-}
-
-/// All products of a batch; `strides` are those of the batches of operands as `g` has them and of the result, `c` those of the result's rows and columns.
-///
-/// # Safety
-/// As [`Scalar::gemm`], for every product of the batch.
-#[inline(never)]
-unsafe fn batched<T: Scalar>(g: &Gemm<T>, s: MatmulShape, strides: [[usize; 2]; 3], c: [usize; 2]) {
-    let [a, b, c_batch] = strides;
-    let [b0, b1] = s.batch;
-    let count = b0 * b1;
-    let one = |i: usize| {
-        let (i0, i1) = (i / b1, i % b1);
-        let mut g = *g;
-        g.a = g.a.wrapping_add(i0 * a[0] + i1 * a[1]);
-        g.b = g.b.wrapping_add(i0 * b[0] + i1 * b[1]);
-        g.c = g.c.wrapping_add(i0 * c_batch[0] + i1 * c_batch[1]);
-        g
-    };
-    let work =
-        g.m.saturating_mul(g.n)
-            .saturating_mul(g.k)
-            .saturating_mul(count);
-    let threads = if work < PARALLEL {
-        1
-    } else {
-        threads::num_threads()
-    };
-    if threads == 1 || !disjoint(&[b0, b1, s.m, s.n], &[c_batch[0], c_batch[1], c[0], c[1]]) {
-        for i in 0..count {
-            // SAFETY: promised by the caller.
-            unsafe { T::gemm(&one(i)) };
-        }
-    } else if count < threads {
-        for i in 0..count {
-            // SAFETY: promised by the caller.
-            unsafe { split(&one(i)) };
-        }
-    } else {
-        let size = count.div_ceil(8 * threads);
-        parallel_for(count.div_ceil(size), &|part| {
-            for i in part * size..count.min((part + 1) * size) {
-                // SAFETY: promised by the caller; no two products share an element of `c`.
-                unsafe { T::gemm(&one(i)) };
-            }
-        });
     }
 }
 

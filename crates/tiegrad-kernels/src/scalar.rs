@@ -5,6 +5,7 @@ mod float;
 mod fused;
 
 use crate::matmul::{Activation, Gemm, Job};
+use crate::simd::Level;
 pub use dual::Dual;
 pub use fused::Fused;
 use std::fmt::{Debug, Display};
@@ -190,12 +191,13 @@ pub trait Scalar: Arithmetic + Default + Display + Sum {
     #[doc(hidden)]
     unsafe fn gemm(g: &Gemm<Self>);
 
-    /// What vectors do with right operands that are copied once for several products; 0 where there are no vectors.
+    /// What the vectors of a level do with right operands that are copied once for several products; 0 where there are no vectors.
     ///
     /// # Safety
-    /// What the job's sizes and strides reach is valid as for [`gemm`](Scalar::gemm), a copy has the size asked for at the level in use.
+    /// What the job's sizes and strides reach is valid as for [`gemm`](Scalar::gemm), the machine has the level, and a copy has the size asked for
+    /// with the same level.
     #[doc(hidden)]
-    unsafe fn packed(_job: Job<'_, Self>) -> usize {
+    unsafe fn packed(_level: Level, _job: Job<'_, Self>) -> usize {
         0
     }
 

@@ -3,10 +3,10 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The instruction sets that kernels are compiled for.
+/// The instruction sets that kernels are compiled for. Public for the hidden methods of [`Scalar`](crate::Scalar) only; it has no name outside of the crate.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
-pub(crate) enum Level {
+pub enum Level {
     /// What the compiler's target guarantees.
     Portable = 1,
     /// AVX2 and FMA (x86-64-v3 without the rest).

@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::dots::Dots;
-use super::tile::{Strip, Strips, WIDE, heights, many_registers, wide_tiles};
+use super::tile::{Strip, Strips, WIDE, many_registers, tiles, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use super::wide::{CopiedStrips, columns_apart, rows_of_block};
 use crate::buffer::AlignedBuf;
@@ -276,7 +276,13 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
                     }
                     let g = &part;
                     if n == width {
-                        let next = if to.is_null() { pad * width } else { width };
+                        let next = if !copy.is_null() {
+                            g.k * width
+                        } else if to.is_null() {
+                            pad * width
+                        } else {
+                            width
+                        };
                         V::call(
                             Strip::<V, NV, false>::new(g, 0, V::LANES, to)
                                 .with_tiles(a_tile)
@@ -351,45 +357,31 @@ pub(super) unsafe fn copy_tiles<V: Vector>(
     to: *mut V::Elem,
 ) -> usize {
     let pitch = tile_pitch::<V>(g.k, height);
-    let (most, taller) = heights(g.m, height);
     // SAFETY: tiles cover the rows once; the rest is promised by the caller.
     unsafe {
-        if g.a_row == 1 {
-            let mut p = 0;
-            while p < g.k {
-                let columns = COLUMNS.min(g.k - p);
-                let ahead = if p + 2 * COLUMNS <= g.k {
-                    COLUMNS * g.a_col
-                } else {
-                    0
-                };
-                let (mut rows, mut first, mut t) = (most, 0, 0);
-                while first < g.m {
-                    if t == taller {
-                        rows -= 1;
-                    }
-                    let mut from = g.a.wrapping_add(p * g.a_col + first);
-                    let mut to = to.add(t * pitch + p * height);
-                    for _ in 0..columns {
-                        V::prefetch(from.wrapping_add(ahead));
-                        copy_row::<V>(from, rows, readable - first, to);
-                        from = from.wrapping_add(g.a_col);
-                        to = to.add(height);
-                    }
-                    first += rows;
-                    t += 1;
-                }
-                p += columns;
-            }
-        } else {
-            let (mut rows, mut first, mut t) = (most, 0, 0);
-            while first < g.m {
-                if t == taller {
-                    rows -= 1;
-                }
+        if g.a_row != 1 {
+            for (t, [first, rows]) in tiles(g.m, height).enumerate() {
                 copy_tile::<V>(g, [first, rows], readable, to.add(t * pitch), height);
-                first += rows;
-                t += 1;
+            }
+            return pitch;
+        }
+        for p in (0..g.k).step_by(COLUMNS) {
+            let columns = COLUMNS.min(g.k - p);
+            // The same columns of the next round.
+            let ahead = if p + 2 * COLUMNS <= g.k {
+                COLUMNS * g.a_col
+            } else {
+                0
+            };
+            for (t, [first, rows]) in tiles(g.m, height).enumerate() {
+                let mut from = g.a.wrapping_add(p * g.a_col + first);
+                let mut to = to.add(t * pitch + p * height);
+                for _ in 0..columns {
+                    V::prefetch(from.wrapping_add(ahead));
+                    copy_row::<V>(from, rows, readable - first, to);
+                    from = from.wrapping_add(g.a_col);
+                    to = to.add(height);
+                }
             }
         }
     }
@@ -504,7 +496,8 @@ impl<V: Vector> Kernel for Pack<V> {
             }
             let mut c = 0;
             while cols - c >= V::LANES {
-                let from = from.add(c * col);
+                // With no rows there may be no such address.
+                let from = from.wrapping_add(c * col);
                 let to = to.add(c);
                 let mut p = 0;
                 if row == 1 {

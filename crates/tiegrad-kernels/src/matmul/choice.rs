@@ -62,7 +62,13 @@ pub(crate) unsafe fn gemm_at<T: Vectorized>(level: Level, g: &Gemm<T>) {
 }
 
 /// The longest inner dimension for which [`half_is_enough`].
-pub(super) const HALF_DEPTH: usize = 512;
+const HALF_DEPTH: usize = 512;
+
+/// Whether rows of a result of `n` columns fit into half a vector of AVX-512, of `lanes`, and the sums are no longer than that is measured for.
+#[inline(always)]
+pub(super) fn fits_half(k: usize, n: usize, lanes: usize) -> bool {
+    k <= HALF_DEPTH && 2 * n <= lanes
+}
 
 /// Whether half a vector of AVX-512 costs less: in short sums of dot products, where their lanes are summed sooner, and where a row of the result fits
 /// into it, since a processor that computes a vector of AVX-512 in two halves, as Zen 4 does, takes twice the time for it. (Measured there; where a whole vector takes no longer,
@@ -75,8 +81,8 @@ fn half_is_enough<T: Vectorized>(g: &Gemm<T>) -> bool {
     if g.dots != 0 {
         return g.k <= 16;
     }
-    let half = T::Avx2::LANES;
-    g.k <= HALF_DEPTH && g.n <= half && together(g, 2 * half) == 0
+    let lanes = T::Avx512::LANES;
+    fits_half(g.k, g.n, lanes) && together(g, lanes) == 0
 }
 
 /// What is to be done with copied operands, by the vectors of a level.

@@ -27,18 +27,12 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
                     sum +=
                         *g.a.add(i * g.a_row + p * g.a_col) * *g.b.add(p * g.b_row + j * g.b_col);
                 }
-                let c = g.c.add(i * g.c_row + j * g.c_col);
-                let mut r = g.alpha * sum;
-                if g.beta != T::ZERO {
-                    r += g.beta * *c;
-                }
-                if !g.bias.is_null() {
-                    r += *g.bias.add(if g.bias_by_row { i } else { j });
-                }
-                *c = g.activation.call(r);
+                finish(g, i, j, sum);
             }
         }
     }
+    // SAFETY: promised by the caller.
+    unsafe { g.activate(0, g.m, 0, g.n) };
 }
 
 /// # Safety

@@ -2,21 +2,21 @@
 
 use super::Gemm;
 use super::blocks::holds_columns;
-use super::choice::HALF_DEPTH;
+use super::choice::fits_half;
 use super::narrow::together;
 use crate::scalar::Scalar;
-use crate::simd;
+use crate::simd::Level;
 
 impl<T: Scalar> Gemm<T> {
-    /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape.
+    /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape, with the vectors of the level.
     #[inline(always)]
-    pub(super) fn orient(&mut self) {
+    pub(super) fn orient(&mut self, level: impl Fn() -> Level) {
         if self.is_tiny() {
             return;
         }
         // Short rows that share vectors stay rows.
         if self.n <= 4 && self.m >= 32 && T::VECTORIZED {
-            let lanes = simd::level().bytes() / size_of::<T>();
+            let lanes = level().bytes() / size_of::<T>();
             if together(self, lanes) > 0 {
                 return;
             }
@@ -41,7 +41,7 @@ impl<T: Scalar> Gemm<T> {
             self.c_col = 1;
         }
         if self.k >= 8 && self.a_col == 1 {
-            self.dots = self.dots();
+            self.dots = self.dots(level);
             // More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
             let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
             if self.m == 1 && self.n >= 8 && self.dots == self.n && !apart {
@@ -53,7 +53,7 @@ impl<T: Scalar> Gemm<T> {
     }
 
     /// How many of the last columns are better computed as dot products; rows of `a` are contiguous.
-    fn dots(&self) -> usize {
+    fn dots(&self, level: impl Fn() -> Level) -> usize {
         let contiguous = self.b_row == 1 && (self.b_col != 1 || self.n == 1);
         if self.m <= 3 {
             return if contiguous && (self.m == 1 || self.n > 1) {
@@ -66,7 +66,7 @@ impl<T: Scalar> Gemm<T> {
             return 0;
         }
         let size = size_of::<T>();
-        let bytes = simd::level().bytes();
+        let bytes = level().bytes();
         let lanes = bytes / size;
         let bytes = bytes as f64;
         let (m, k) = (self.m as f64, self.k as f64);
@@ -80,8 +80,7 @@ impl<T: Scalar> Gemm<T> {
         // Cycles, fitted to the times of 7,000 products of 4 to 300 rows: of tiles, whose vectors at the right end of a row are partly empty and
         // which copy columns that are contiguous ...
         let tiles = |n: usize| {
-            // Half a vector of AVX-512, as `half_is_enough` says.
-            let row = if bytes == 64.0 && 2 * n <= lanes && self.k <= HALF_DEPTH {
+            let row = if bytes == 64.0 && fits_half(self.k, n, lanes) {
                 0.8
             } else {
                 n.div_ceil(lanes) as f64

@@ -8,11 +8,13 @@ use std::ops::RangeInclusive;
 
 use super::blocks::{Pack, prepacked};
 use super::gemm::depth;
+use super::parallel::PARALLEL;
 use super::vector::{NV, Vector};
-use super::{Epilogue, Gemm, Mat, MatMut, MatmulShape, PARALLEL, check, disjoint, matmul};
+use super::{Epilogue, Gemm, Mat, MatMut, MatmulShape, check, matmul};
 use crate::buffer::AlignedBuf;
 use crate::scalar::Scalar;
 use crate::simd::{self, Level};
+use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
 
 /// Room for the copy of a right operand. Kept by the caller, it allocates when it is first used and when an operand is larger than all before.
@@ -124,17 +126,17 @@ impl<T: Scalar> PackRoom<T> {
             let mut direct = g;
             (direct.m, direct.a_row, direct.a_col) = (m, k, 1);
             (direct.c_row, direct.c_col) = (n, 1);
-            let gains = ROWS.contains(&m) && (b.col != 1 || far) && direct.takes_strips();
+            let gains = ROWS.contains(&m) && (b.col != 1 || far) && direct.takes_strips(level);
             let len = if gains {
-                // SAFETY: the size of a copy asks for nothing.
-                unsafe { T::packed(Job::Size(&g)) }
+                // SAFETY: the size of a copy asks for nothing but the level, which is in use.
+                unsafe { T::packed(level, Job::Size(&g)) }
             } else {
                 0
             };
             room.resize_zeroed(len);
             if len != 0 {
-                // SAFETY: `check` has seen every element of the operand, and the room is as long as the copy.
-                unsafe { T::packed(Job::Pack(&g, room.as_mut_ptr())) };
+                // SAFETY: `check` has seen every element of the operand, and the room is as long as the copy of this level.
+                unsafe { T::packed(level, Job::Pack(&g, room.as_mut_ptr())) };
             }
         } else {
             self.copy.clear();
@@ -152,9 +154,9 @@ impl<T: Scalar> PackRoom<T> {
 impl<T: Scalar> Gemm<T> {
     /// Whether [`matmul`] sums strips of the right operand as it is given: neither dot products nor the transposed product, which give other bits, nor one of the
     /// smallest, which is faster without a copy.
-    pub(super) fn takes_strips(mut self) -> bool {
+    pub(super) fn takes_strips(mut self, level: Level) -> bool {
         let by_row = self.bias_by_row;
-        self.orient();
+        self.orient(|| level);
         self.dots == 0 && self.bias_by_row == by_row && !self.is_tiny()
     }
 }
@@ -166,7 +168,7 @@ const ROWS: RangeInclusive<usize> = 4..=128;
 const FAR: usize = 4 << 20;
 
 /// [`matmul`] of an `a` of `m` rows with an operand that was copied before: the same bits, without the work of copying. Where that gains
-/// nothing it is `matmul`.
+/// nothing it is `matmul`. O(m n k).
 ///
 /// # Panics
 /// If a slice is too short for its sizes and strides.
@@ -198,7 +200,7 @@ pub fn matmul_packed<T: Scalar>(
         || b.level != simd::level()
         || !ROWS.contains(&m)
         || c.col != 1
-        || !g.takes_strips()
+        || !g.takes_strips(b.level)
         || !disjoint(&[s.m, s.n], &[c.row, c.col])
     {
         return matmul(s, alpha, a, b.b, beta, epilogue, c);
@@ -213,7 +215,7 @@ pub fn matmul_packed<T: Scalar>(
         let part = g.part(0, g.m, first, size);
         // SAFETY: `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively; parts share no element of it. The
         // level is the one that the copy was made for.
-        unsafe { T::packed(Job::Multiply(&part, b.copy.as_ptr(), first, s.n)) };
+        unsafe { T::packed(b.level, Job::Multiply(&part, b.copy.as_ptr(), first, s.n)) };
     };
     let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
     let threads = threads::num_threads();

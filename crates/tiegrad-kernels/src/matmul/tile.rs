@@ -147,7 +147,7 @@ pub(super) const fn most_rows<V: Vector, const N: usize>() -> usize {
 /// How `m` rows are cut into tiles of at most `most` rows: as few as possible, so many of the first height and then the rest of one less. A tile
 /// of one or two rows runs at a fraction of the speed.
 #[inline(always)]
-pub(super) fn heights(m: usize, most: usize) -> (usize, usize) {
+fn heights(m: usize, most: usize) -> (usize, usize) {
     if m <= most {
         return (m, 1);
     }
@@ -156,6 +156,16 @@ pub(super) fn heights(m: usize, most: usize) -> (usize, usize) {
         0 => (m / tiles, tiles),
         taller => (m / tiles + 1, taller),
     }
+}
+
+/// The tiles of [`heights`]: the first row and the number of rows of each.
+#[inline(always)]
+pub(super) fn tiles(m: usize, most: usize) -> impl Iterator<Item = [usize; 2]> {
+    let (rows, taller) = heights(m, most);
+    (0..m.div_ceil(most)).map(move |t| {
+        let lower = t.saturating_sub(taller);
+        [t * rows - lower, rows - usize::from(t >= taller)]
+    })
 }
 
 /// Steps of the inner dimension before the end of a tile at which the lines of the result are asked for.

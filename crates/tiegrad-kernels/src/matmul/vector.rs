@@ -42,7 +42,7 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `p` is valid for `LANES` writes.
     unsafe fn store(self, p: *mut Self::Elem);
-    /// The first `n < LANES` elements, then zeros.
+    /// The first `n <= LANES` elements, then zeros.
     /// # Safety
     /// `p` is valid for `n` reads.
     unsafe fn load_part(p: *const Self::Elem, n: usize) -> Self;

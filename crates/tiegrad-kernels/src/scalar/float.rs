@@ -2,7 +2,7 @@
 
 use super::{Arithmetic, DType, Dual, Fused, Scalar, ScalarFn, sealed::Sealed};
 use crate::matmul::{self, Activation, Gemm, Job};
-use crate::simd::Separate;
+use crate::simd::{Level, Separate};
 use crate::{math32, math64};
 
 /// Methods that stand in a module of mathematics under the same name.
@@ -123,9 +123,9 @@ macro_rules! scalar {
             // SAFETY: the same contract.
             unsafe { matmul::gemm_at(crate::simd::level(), g) }
         }
-        unsafe fn packed(job: Job<'_, Self>) -> usize {
+        unsafe fn packed(level: Level, job: Job<'_, Self>) -> usize {
             // SAFETY: the same contract.
-            unsafe { matmul::packed_at(crate::simd::level(), job) }
+            unsafe { matmul::packed_at(level, job) }
         }
         #[inline(always)]
         unsafe fn activate(

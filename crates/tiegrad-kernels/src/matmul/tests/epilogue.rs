@@ -124,7 +124,7 @@ fn on_every_level<N: Leveled>(s: MatmulShape, layouts: [Layout; 3], [alpha, beta
             (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), cr, cc);
             g.bias = epilogue.bias_ptr(s.m, s.n);
             (g.bias_by_row, g.activation) = (epilogue.by_row, epilogue.activation);
-            g.orient();
+            g.orient(|| level);
             // SAFETY: the vectors hold matrices of these sizes and strides.
             unsafe { gemm_at(level, &g) };
         });

@@ -34,10 +34,10 @@ fn on_every_level<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2
         let mut expected = old.clone();
         (g.c, g.c_row, g.c_col) = (expected.as_mut_ptr(), n + 3, 1);
         let mut direct = g;
-        direct.orient();
-        if !g.takes_strips() {
+        direct.orient(|| level);
+        if !g.takes_strips(level) {
             // Computed without the copy.
-            return;
+            continue;
         }
         let mut found = old.clone();
         // SAFETY: the vectors hold matrices of these sizes and strides; the copy has the length asked for, and two numbers to guard it.

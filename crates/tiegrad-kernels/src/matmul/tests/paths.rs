@@ -134,7 +134,7 @@ fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: us
             if form.bias {
                 g.bias = bias.as_ptr();
             }
-            g.orient();
+            g.orient(|| level);
             // SAFETY: the vectors hold matrices of these sizes and strides.
             unsafe { gemm_at(level, &g) };
             let mut wrong = None;
@@ -322,7 +322,7 @@ fn nan_and_infinity_propagate_on_every_path() {
                 (g.a, g.a_row, g.a_col) = (a.as_ptr(), ar, ac);
                 (g.b, g.b_row, g.b_col) = (b.as_ptr(), br, bc);
                 (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
-                g.orient();
+                g.orient(|| level);
                 // SAFETY: the vectors hold matrices of these sizes and strides.
                 unsafe { gemm_at(level, &g) };
                 for i in 0..m {
@@ -346,6 +346,10 @@ fn nan_and_infinity_propagate_on_every_path() {
         (13, 21, 17),
         (40, 9, 33),
         (70, 50, 600),
+        // Several rows in a vector, a right operand in registers, outer products.
+        (40, 3, 4),
+        (40, 30, 5),
+        (9, 200, 3),
     ] {
         for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
             for bad in [f64::NAN, f64::INFINITY] {
@@ -369,7 +373,7 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
             (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
             let (mut whole, mut parts) = (vec![N::ZERO; m * n], vec![N::ZERO; m * n]);
             (g.c, g.c_row, g.c_col) = (whole.as_mut_ptr(), n, 1);
-            g.orient();
+            g.orient(|| level);
             // SAFETY: the vectors hold matrices of these sizes and strides; parts are of them.
             unsafe {
                 gemm_at(level, &g);
