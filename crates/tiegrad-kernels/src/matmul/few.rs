@@ -1,4 +1,4 @@
-//! Products of one or two rows with a large right operand, which take about the time of reading that.
+//! Products of one or two rows: with a large right operand, which take about the time of reading that, and of one row with a small one.
 
 use super::Gemm;
 use super::gemm::store;
@@ -61,6 +61,65 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
                 }
             }
             part.activate(0, g.m, 0, part.n);
+        }
+    }
+}
+
+/// Bytes of a `b` that stays in the first-level cache, in whatever order it is read.
+pub(super) const SMALL: usize = 16 << 10;
+
+/// One row times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
+///
+/// # Safety
+/// As [`Scalar::gemm`](crate::Scalar); m = 1.
+#[inline(always)]
+pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
+    let mut j = 0;
+    // SAFETY: columns are within the sizes; the rest is promised by the caller.
+    unsafe {
+        while g.n - j > 6 * V::LANES {
+            columns::<V, 4, false>(g, j);
+            j += 4 * V::LANES;
+        }
+        match (g.n - j).div_ceil(V::LANES) {
+            1 => columns::<V, 1, true>(g, j),
+            2 => columns::<V, 2, true>(g, j),
+            3 => columns::<V, 3, true>(g, j),
+            4 => columns::<V, 4, true>(g, j),
+            5 => columns::<V, 5, true>(g, j),
+            _ => columns::<V, 6, true>(g, j),
+        }
+        g.activate(0, 1, 0, g.n);
+    }
+}
+
+/// N vectors of columns from `j` on of one row; with TAIL the last of them, of which there may be fewer in the last vector.
+///
+/// # Safety
+/// As [`row`]; the columns are within the sizes.
+#[inline(always)]
+unsafe fn columns<V: Vector, const N: usize, const TAIL: bool>(g: &Gemm<V::Elem>, j: usize) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let last = g.n - j - (N - 1) * V::LANES;
+        let mut sums = [V::splat(V::Elem::ZERO); N];
+        let (mut a, mut b) = (g.a, g.b.wrapping_add(j));
+        for _ in 0..g.k {
+            let x = V::splat(*a);
+            for v in 0..N {
+                let from = b.wrapping_add(v * V::LANES);
+                let y = if TAIL && v == N - 1 {
+                    V::load_part(from, last)
+                } else {
+                    V::load(from)
+                };
+                sums[v] = x.mul_add(y, sums[v]);
+            }
+            a = a.wrapping_add(g.a_col);
+            b = b.wrapping_add(g.b_row);
+        }
+        for v in 0..N {
+            store(g, 0, j + v * V::LANES, sums[v]);
         }
     }
 }

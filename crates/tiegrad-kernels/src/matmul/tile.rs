@@ -1,6 +1,6 @@
 //! Tiles of the result that are held in registers.
 
-use super::few::rows;
+use super::few::{SMALL, row, rows};
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
@@ -30,9 +30,13 @@ impl<V: Vector> Kernel for Strips<'_, V> {
         let mut j = 0;
         // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
         unsafe {
+            let bytes = g.k * g.n * size_of::<V::Elem>();
+            if g.m == 1 && bytes <= SMALL {
+                return row::<V>(g);
+            }
             // Two rows gain where `b` is not in the first-level cache.
             if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8
-                || g.m == 2 && g.n >= 4 * V::LANES && g.k * g.n * size_of::<V::Elem>() >= 64 << 10
+                || g.m == 2 && g.n >= 4 * V::LANES && bytes >= 64 << 10
             {
                 return rows::<V>(g);
             }
