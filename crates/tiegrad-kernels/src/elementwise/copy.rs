@@ -1,12 +1,13 @@
 //! Copies between strided arrays, transposes among them.
 
+use super::RUN;
 use super::transpose::{self, Band};
-use super::{RUN, run_size};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::level;
 use crate::strided::{Walk, disjoint};
 use crate::threads::{Shared, parallel_for};
+use std::ops::Range;
 
 /// Copies (or adds) `src` to `dst`, both strided over `shape`. No two elements of `dst` may be at one place.
 ///
@@ -50,11 +51,10 @@ pub fn copy_strided<T: Scalar>(
     let (shape, ds, ss) = (sorted(shape), sorted(ds), sorted(ss));
     let walk = Walk::new(&shape[..rank], [&ds[..rank], &ss[..rank]]);
     let (rows, row) = (walk.rows(), walk.row_len());
-    let chunk = (run_size(rows * row) / row).max(1);
-    let dst = Shared::new(dst);
     let disjoint = disjoint(&walk.dims[..walk.rank], &walk.strides[0][..walk.rank]);
     if disjoint && walk.len() >= TRANSPOSE && is_transpose(&walk) {
         let bands = Bands::new(w, &walk, src);
+        let dst = Shared::new(dst);
         let copy = |band| {
             // SAFETY: both slices were checked, all elements of the walk are at places of their own, and each band is copied once.
             unsafe { bands.copy(band, dst, src) }
@@ -66,14 +66,26 @@ pub fn copy_strided<T: Scalar>(
         }
         return;
     }
-    if rows <= chunk || !disjoint {
-        // SAFETY: the only user of `dst`, which is borrowed exclusively.
-        copy_rows(w, unsafe { dst.range(0, usize::MAX) }, &walk, 0, rows, src);
+    if walk.len() < 2 * RUN || !disjoint {
+        copy_rows(w, dst, &walk, 0..rows, 0..row, src);
         return;
     }
-    parallel_for(rows.div_ceil(chunk), &|i| {
-        let end = rows.min((i + 1) * chunk);
-        copy_rows_shared(w, dst, &walk, i * chunk, end, src);
+    // Each task has some whole rows or a part of a long one.
+    let (height, width) = if row < 2 * RUN {
+        ((RUN / row).max(1), row)
+    } else {
+        (1, RUN)
+    };
+    let across = row.div_ceil(width);
+    let dst = Shared::new(dst);
+    parallel_for(rows.div_ceil(height) * across, &|task| {
+        let (first, left) = (task / across * height, task % across * width);
+        let (end, right) = (rows.min(first + height), row.min(left + width));
+        let place = |row, col| walk.cursor(row).at[0] + col * walk.row_stride(0);
+        // SAFETY: the dimensions are sorted and `disjoint`: each stride is beyond all that the later dimensions reach, so places grow in the
+        // order of the walk, and so do tasks, which have parts of the walk that do not overlap. `dst` is borrowed until all are done.
+        let dst = unsafe { dst.range(place(first, left), place(end - 1, right - 1) + 1) };
+        copy_rows(w, dst, &walk, first..end, left..right, src);
     });
 }
 
@@ -86,7 +98,7 @@ const STREAMED: usize = 16 << 20;
 fn is_transpose(walk: &Walk<2>) -> bool {
     walk.rank >= 2
         && walk.row_stride(0) == 1
-        && walk.row_stride(1) != 1
+        && walk.row_stride(1) > 1
         && walk.strides[1][walk.rank - 2] == 1
 }
 
@@ -205,58 +217,41 @@ const HEIGHT: usize = 64;
 /// Columns of a band that is written past the cache.
 const WIDTH: usize = 2048;
 
-/// Rows `first..end` of the walk, in parallel with others.
-fn copy_rows_shared<T: Scalar>(
-    w: Write,
-    dst: Shared<T>,
-    walk: &Walk<2>,
-    first: usize,
-    end: usize,
-    src: &[T],
-) {
-    let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
-    let mut cursor = walk.cursor(first);
-    for _ in first..end {
-        let [d, s] = cursor.at;
-        for i in 0..row {
-            // SAFETY: the caller has found that all elements of the walk are at places of their own, and each
-            // is written by one thread.
-            let o = unsafe { dst.range(d + i * sd, d + i * sd + 1) };
-            for o in o {
-                let x = src[s + i * ss];
-                *o = if w == Write::Accumulate { *o + x } else { x };
-            }
-        }
-        cursor.next();
-    }
-}
-
-/// Rows `first..end` of the walk.
+/// Columns `cols` of rows `rows` of the walk, neither empty. `dst` begins where the first of these elements goes.
 fn copy_rows<T: Scalar>(
     w: Write,
     dst: &mut [T],
     walk: &Walk<2>,
-    first: usize,
-    end: usize,
+    rows: Range<usize>,
+    cols: Range<usize>,
     src: &[T],
 ) {
-    let (row, sd, ss) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
-    let mut cursor = walk.cursor(first);
-    for _ in first..end {
-        let [d, s] = cursor.at;
-        if sd == 1 && ss == 1 {
-            let (dst, src) = (&mut dst[d..d + row], &src[s..s + row]);
-            if w == Write::Overwrite {
-                dst.copy_from_slice(src);
-            } else {
+    let (n, sd, ss) = (cols.len(), walk.row_stride(0), walk.row_stride(1));
+    let mut cursor = walk.cursor(rows.start);
+    let begin = cursor.at[0];
+    for _ in rows {
+        let (d, s) = (cursor.at[0] - begin, cursor.at[1] + cols.start * ss);
+        let dst = &mut dst[d..d + (n - 1) * sd + 1];
+        let src = &src[s..s + (n - 1) * ss + 1];
+        match (sd, ss, w) {
+            (1, 1, Write::Overwrite) => dst.copy_from_slice(src),
+            (1, 1, Write::Accumulate) => {
                 for (o, &x) in dst.iter_mut().zip(src) {
                     *o += x;
                 }
             }
-        } else {
-            for i in 0..row {
-                let (o, x) = (&mut dst[d + i * sd], src[s + i * ss]);
-                *o = if w == Write::Accumulate { *o + x } else { x };
+            (1, 0, Write::Overwrite) => dst.fill(src[0]),
+            (1, 0, Write::Accumulate) => {
+                let x = src[0];
+                for o in dst {
+                    *o += x;
+                }
+            }
+            _ => {
+                for i in 0..n {
+                    let (o, x) = (&mut dst[i * sd], src[i * ss]);
+                    *o = if w == Write::Accumulate { *o + x } else { x };
+                }
             }
         }
         cursor.next();

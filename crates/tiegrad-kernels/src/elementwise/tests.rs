@@ -153,19 +153,46 @@ proptest! {
     }
 }
 
+/// Copies of all kinds that are cut for threads, and what lies between the places written.
 #[test]
 fn large_copies_agree_for_all_threads() {
     let (n, m) = (517, 203);
-    let src: Vec<f32> = Numbers::new(5).vec(n * m);
-    for (ds, ss) in [([m, 1], [m, 1]), ([1, n], [m, 1]), ([m, 1], [1, n])] {
-        let mut expected = vec![0.0; n * m];
-        reference::copy_strided(Write::Overwrite, &mut expected, &ds, &src, &ss, &[n, m]);
-        let actual = same_for_all_threads(|| {
-            let mut out = vec![f32::NAN; n * m];
-            copy_strided(Write::Overwrite, &mut out, &ds, &src, &ss, &[n, m]);
-            out
-        });
-        assert!(actual == expected);
+    let long = 3 * RUN + 7;
+    let cases: [(&[usize], &[usize], &[usize]); 14] = [
+        // Shape, strides of the destination, of the source: one row in all, transposes,
+        (&[n, m], &[m, 1], &[m, 1]),
+        (&[n, m], &[1, n], &[m, 1]),
+        (&[n, m], &[m, 1], &[1, n]),
+        // into and out of wider arrays,
+        (&[n, m], &[2 * m, 1], &[m, 1]),
+        (&[n, m], &[m, 1], &[m + 77, 1]),
+        (&[5, n, 31], &[32 * n, 31, 1], &[40 * n, 40, 1]),
+        // rows and columns repeated,
+        (&[n, m], &[m, 1], &[0, 1]),
+        (&[n, m], &[m, 1], &[1, 0]),
+        // other steps,
+        (&[n, m], &[3 * m, 3], &[m, 1]),
+        (&[m, n], &[2, 2 * m], &[2 * n, 2]),
+        // and long rows.
+        (&[3, long], &[long + 1, 1], &[long, 1]),
+        (&[2, long], &[2 * long, 2], &[0, 1]),
+        (&[long], &[1], &[0]),
+        (&[long], &[2], &[3]),
+    ];
+    for (shape, ds, ss) in cases {
+        let mut numbers = Numbers::new(5);
+        let src: Vec<f32> = numbers.vec(reach(shape, ss));
+        for w in MODES {
+            let old: Vec<f32> = numbers.vec(reach(shape, ds) + 3);
+            let mut expected = old.clone();
+            reference::copy_strided(w, &mut expected, ds, &src, ss, shape);
+            let actual = same_for_all_threads(|| {
+                let mut out = old.clone();
+                copy_strided(w, &mut out, ds, &src, ss, shape);
+                out
+            });
+            assert!(bits(&actual) == bits(&expected), "{shape:?} {ds:?} {ss:?}");
+        }
     }
 }
 
