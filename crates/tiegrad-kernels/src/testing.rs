@@ -1,6 +1,7 @@
 //! What the tests of several modules use.
 
 use crate::scalar::{Dual, Scalar};
+use std::sync::{Mutex, MutexGuard};
 
 /// Numbers for tests: a fixed sequence per seed (xorshift), in -1..1.
 pub(crate) struct Numbers(u64);
@@ -83,11 +84,16 @@ pub(crate) fn bits<T: Number>(x: &[T]) -> Vec<[u64; 2]> {
     x.iter().map(|x| x.parts().map(of)).collect()
 }
 
+/// What a test holds while it sets the number of threads: no other sets it then. Jobs of others may still have the pool, so that
+/// some of this test's run on one thread.
+pub(crate) fn number_of_threads() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// Runs `f` with 1, 2 and 4 threads and panics unless the results are the same bits; gives one back.
 pub(crate) fn same_for_all_threads<T: Number>(mut f: impl FnMut() -> Vec<T>) -> Vec<T> {
-    // One test at a time, so that the pool has the threads asked for.
-    static POOL: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
+    let _lock = number_of_threads();
     let mut results = [1, 2, 4].map(|n| {
         crate::threads::set_num_threads(n);
         f()

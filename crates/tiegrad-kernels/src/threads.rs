@@ -13,7 +13,7 @@
 //! ```
 
 use std::any::Any;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, OnceLock};
@@ -26,7 +26,8 @@ const MAX_THREADS: usize = 256;
 const SPIN: Duration = Duration::from_micros(80);
 
 /// Sets how many threads work on a job, the caller included; 0 counts as 1. May be called at any time, and
-/// changes no result.
+/// changes no result. Where the system refuses a thread, jobs go on with those that are there, and the next one after
+/// a call of this asks again.
 ///
 /// ```
 /// use tiegrad_kernels::threads;
@@ -36,6 +37,7 @@ const SPIN: Duration = Duration::from_micros(80);
 pub fn set_num_threads(n: usize) {
     POOL.threads
         .store(n.clamp(1, MAX_THREADS), Ordering::Relaxed);
+    POOL.refused.store(false, Ordering::Relaxed);
 }
 
 /// How many threads work on a job, the caller included: what [`set_num_threads`] set, else the environment
@@ -74,21 +76,41 @@ fn default_threads() -> usize {
 /// Runs `f(0)`, …, `f(chunks - 1)`, each once, on this thread and the pool's, and returns when all are done.
 ///
 /// Allocates nothing once the helper threads run. A call from inside a chunk, or while another thread's job
-/// runs, does all its chunks on the calling thread. If a chunk panics, the others still run, and the panic goes
-/// on in the caller.
+/// runs, does all its chunks on the calling thread. If a chunk panics, the others still run, and then the panic (of
+/// several the first that was caught) goes on in the caller.
 ///
 /// ```
 /// tiegrad_kernels::threads::parallel_for(3, &|i| assert!(i < 3));
 /// ```
 pub fn parallel_for(chunks: usize, f: &(dyn Fn(usize) + Sync)) {
     let helpers = num_threads().min(chunks).saturating_sub(1);
-    if helpers == 0 || POOL.busy.swap(true, Ordering::Acquire) {
-        for i in 0..chunks {
-            f(i);
-        }
-        return;
+    if chunks == 1 {
+        f(0);
+    } else if helpers == 0 || POOL.busy.swap(true, Ordering::Acquire) {
+        run_here(chunks, f);
+    } else {
+        POOL.run(chunks, helpers, f);
     }
-    POOL.run(chunks, helpers, f);
+}
+
+/// All chunks on this thread, in order.
+fn run_here(chunks: usize, f: &(dyn Fn(usize) + Sync)) {
+    let next = Cell::new(0);
+    let mut first = None;
+    while next.get() < chunks {
+        // One `catch_unwind` for all chunks up to the next that panics.
+        let rest = AssertUnwindSafe(|| {
+            while next.get() < chunks {
+                f(next.replace(next.get() + 1));
+            }
+        });
+        if let Err(panic) = catch_unwind(rest) {
+            first.get_or_insert(panic);
+        }
+    }
+    if let Some(panic) = first {
+        resume_unwind(panic);
+    }
 }
 
 static POOL: Pool = Pool::new();
@@ -100,6 +122,8 @@ struct Pool {
     busy: AtomicBool,
     job: Job,
     helpers: [OnceLock<Helper>; MAX_THREADS - 1],
+    /// Whether the system has refused a thread: asking again in every call would cost more than the threads would gain.
+    refused: AtomicBool,
 }
 
 /// A function and how many chunks it is called for.
@@ -140,6 +164,7 @@ impl Pool {
                 panic: Mutex::new(None),
             },
             helpers: [const { OnceLock::new() }; MAX_THREADS - 1],
+            refused: AtomicBool::new(false),
         }
     }
 
@@ -162,6 +187,7 @@ impl Pool {
                     h.thread.unpark();
                 }
                 Some(_) => {}
+                None if self.refused.load(Ordering::Relaxed) => break,
                 None => self.spawn(i),
             }
         }
@@ -181,14 +207,16 @@ impl Pool {
     #[cold]
     fn spawn(&'static self, i: usize) {
         let named = std::thread::Builder::new().name(format!("tiegrad-{}", i + 1));
-        if let Ok(handle) = named.spawn(move || self.help(i)) {
-            let thread = handle.thread().clone();
-            // Set by nobody else: only the mailbox's owner spawns.
-            let _ = self.helpers[i].set(Helper {
-                thread,
-                asleep: AtomicBool::new(false),
-            });
-        }
+        let Ok(handle) = named.spawn(move || self.help(i)) else {
+            self.refused.store(true, Ordering::Relaxed);
+            return;
+        };
+        let thread = handle.thread().clone();
+        // Set by nobody else: only the mailbox's owner spawns.
+        let _ = self.helpers[i].set(Helper {
+            thread,
+            asleep: AtomicBool::new(false),
+        });
     }
 
     /// The life of helper `i`.

@@ -1,8 +1,10 @@
 use super::*;
+use crate::testing::number_of_threads;
 use std::sync::atomic::AtomicU32;
 
 #[test]
 fn every_chunk_runs_once() {
+    let _lock = number_of_threads();
     for threads in [1, 2, 3, 8, 2, 1, 4] {
         set_num_threads(threads);
         for chunks in [0, 1, 2, 3, 7, 64, 1000] {
@@ -19,6 +21,7 @@ fn every_chunk_runs_once() {
 
 #[test]
 fn helpers_wake_after_they_slept() {
+    let _lock = number_of_threads();
     set_num_threads(4);
     for _ in 0..30 {
         std::thread::sleep(SPIN * 3);
@@ -32,6 +35,7 @@ fn helpers_wake_after_they_slept() {
 
 #[test]
 fn nested_and_simultaneous_calls_are_safe() {
+    let _lock = number_of_threads();
     set_num_threads(3);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -52,19 +56,26 @@ fn nested_and_simultaneous_calls_are_safe() {
 
 #[test]
 fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
-    for threads in [1, 4] {
+    let _lock = number_of_threads();
+    for threads in [1, 2, 4] {
         set_num_threads(threads);
         for bad in [0, 5, 49] {
-            let done = AtomicUsize::new(0);
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                parallel_for(50, &|i| {
-                    assert!(i != bad, "chunk {i}");
-                    done.fetch_add(1, Ordering::Relaxed);
-                });
-            }));
-            let message = *result.unwrap_err().downcast::<String>().unwrap();
-            assert_eq!(message, format!("chunk {bad}"));
-            parallel_for(8, &|_| {});
+            // In a job, and in a chunk of a job: there all chunks run on one thread.
+            for outer in [1, 3] {
+                let done = AtomicUsize::new(0);
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    parallel_for(outer, &|_| {
+                        parallel_for(50, &|i| {
+                            assert!(i != bad, "chunk {i}");
+                            done.fetch_add(1, Ordering::Relaxed);
+                        });
+                    });
+                }));
+                let message = *result.unwrap_err().downcast::<String>().unwrap();
+                assert_eq!(message, format!("chunk {bad}"));
+                assert_eq!(done.into_inner(), 49 * outer);
+                parallel_for(8, &|_| {});
+            }
         }
     }
 }
