@@ -15,7 +15,7 @@ const PARTS: usize = 64;
 /// `dst[i] (=, +=)` the sum of `f(a, b, c)` over the dimensions whose stride in `ds` is 0.
 ///
 /// `ds` is dense over the other dimensions. An operand that is not needed may be an empty slice with any
-/// strides; `f` then gets zeros for it. A sum over nothing is 0.
+/// strides; `f` then gets zeros for it. A sum over nothing is 0. O(n) for n elements of the shape.
 ///
 /// # Panics
 /// If strides and shape differ in length, or reach beyond a slice.
@@ -103,7 +103,7 @@ fn tiny_sum<T: Scalar>(
 }
 
 /// `dst[i]` = the maximum of `a` over the dimensions whose stride in `ds` is 0; NaN where any is NaN, and -∞
-/// over nothing.
+/// over nothing. `ds` is dense over the other dimensions. O(n) for n elements of the shape.
 ///
 /// # Panics
 /// If strides and shape differ in length, or reach beyond a slice.
@@ -114,6 +114,11 @@ fn tiny_sum<T: Scalar>(
 /// assert_eq!(m, [3.0, 4.0]);
 /// ```
 pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], a_s: &[usize]) {
+    // What an empty operand means to a sum, it does not mean here.
+    assert!(
+        !a.is_empty() || shape.contains(&0),
+        "max_to: strides reach beyond an empty slice"
+    );
     let none = (&[][..], a_s);
     reduce_to::<T, Max>(
         Write::Overwrite,
@@ -125,7 +130,7 @@ pub fn max_to<T: Scalar>(dst: &mut [T], ds: &[usize], shape: &[usize], a: &[T], 
     );
 }
 
-/// The sum of all elements.
+/// The sum of all n elements. O(n).
 ///
 /// ```
 /// assert_eq!(tiegrad_kernels::reduce::sum(&[1.0_f32, 2.0, 3.0]), 6.0);
@@ -139,7 +144,7 @@ pub fn sum<T: Scalar>(x: &[T]) -> T {
     })
 }
 
-/// The sum of squares of all elements.
+/// The sum of squares of all n elements. O(n).
 ///
 /// ```
 /// assert_eq!(tiegrad_kernels::reduce::sum_squares(&[3.0_f32, 4.0]), 25.0);
@@ -153,7 +158,7 @@ pub fn sum_squares<T: Scalar>(x: &[T]) -> T {
     })
 }
 
-/// Whether no element is NaN or infinite.
+/// Whether no element is NaN or infinite. O(n) for n elements; stops at the first 4,096 that hold one.
 ///
 /// ```
 /// assert!(!tiegrad_kernels::reduce::all_finite(&[1.0_f32, f32::NAN]));
@@ -357,10 +362,15 @@ fn reduce_to<T: Scalar, J: Join<T>>(
         }
         return;
     }
-    let job = Reduction { w, kept, summed, x };
-    // Parallel tasks write outputs at places of their own.
+    let job = Reduction { kept, summed, x };
+    // Only then are there several tasks at a time.
     let parallel = disjoint(&kept.dims[..kept.rank], &kept.strides[0][..kept.rank]);
     let shared = Shared::new(dst);
+    let write = move |at: usize, r: T| {
+        // SAFETY: `dst` is borrowed until all tasks are done. One task writes all outputs, or each writes those that are its own, which are
+        // at places of their own.
+        put(w, unsafe { shared.range(at, at + 1) }, r);
+    };
     // Rows of the destination are added up as rows where its last dimension is the walk's.
     let by_columns = summed.len() == 1 || (kept.len() > 1 && walk.row_stride(0) != 0);
     let per_output = summed.len();
@@ -370,12 +380,10 @@ fn reduce_to<T: Scalar, J: Join<T>>(
         let size = (2 * RUN).div_ceil(per_output * width);
         let size = if parallel { size } else { tasks };
         run(tasks, size, &|first, end| {
-            columns_run::<T, J, _>(&job, shared, first, end, f)
+            columns_run::<T, J, _, _>(&job, first, end, f, write)
         });
     } else if kept.len() == 1 {
-        let r = one_sum::<T, J>(&job, f);
-        // SAFETY: the only use of `dst`, which is borrowed exclusively.
-        put(w, unsafe { shared.range(0, 1) }, r);
+        write(0, one_sum::<T, J>(&job, f));
     } else {
         let size = if parallel {
             (2 * RUN).div_ceil(per_output)
@@ -383,7 +391,7 @@ fn reduce_to<T: Scalar, J: Join<T>>(
             kept.len()
         };
         run(kept.len(), size, &|first, end| {
-            rows_run::<T, J, _>(&job, shared, first, end, f)
+            rows_run::<T, J, _, _>(&job, first, end, f, write)
         });
     }
 }
@@ -408,7 +416,6 @@ fn put<T: Scalar>(w: Write, dst: &mut [T], r: T) {
 
 /// Array 0 is the destination, 1 to 3 the operands `x`.
 struct Reduction<'a, T> {
-    w: Write,
     kept: Walk<4>,
     summed: Walk<4>,
     x: [&'a [T]; 3],
@@ -453,9 +460,9 @@ multiversion! {
 }
 
 multiversion! {
-    /// Outputs `first..end`, each from runs of the last summed dimension.
-    [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]]
-    fn rows_run(job: &Reduction<'_, T>, dst: Shared<T>, first: usize, end: usize, f: F) -> () {
+    /// Outputs `first..end`, each from runs of the last summed dimension; `write` gets their places and values.
+    [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]; W: [Fn(usize, T)]]
+    fn rows_run(job: &Reduction<'_, T>, first: usize, end: usize, f: F, write: W) -> () {
         let n = job.kept.row_len();
         let mut room = [[T::ZERO; BLOCK]; 4];
         for i in first..end {
@@ -464,8 +471,7 @@ multiversion! {
                 at[a] += i % n * job.kept.row_stride(a);
             }
             let r = sum_all::<T, J, F>(&job.summed, &job.x, at, &mut room, &f);
-            // SAFETY: a task of its own has each output, or one task has all.
-            put(job.w, unsafe { dst.range(at[0], at[0] + 1) }, r);
+            write(at[0], r);
         }
     }
 }
@@ -503,10 +509,10 @@ fn sum_all<T: Scalar, J: Join<T>, F: Fn(T, T, T) -> T>(
 }
 
 multiversion! {
-    /// Blocks of columns `first..end`: each a run of the last kept dimension, over all that is summed.
-    [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]]
-    fn columns_run(job: &Reduction<'_, T>, dst: Shared<T>, first: usize, end: usize, f: F) -> () {
-        let Reduction { w, kept, summed, x } = job;
+    /// Blocks of columns `first..end`: each a run of the last kept dimension, over all that is summed. `write` gets outputs' places and values.
+    [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]; W: [Fn(usize, T)]]
+    fn columns_run(job: &Reduction<'_, T>, first: usize, end: usize, f: F, write: W) -> () {
+        let Reduction { kept, summed, x } = job;
         let n = kept.row_len();
         let blocks = n.div_ceil(BLOCK);
         let [sd, sa, sb, sc] = std::array::from_fn(|a| kept.row_stride(a));
@@ -546,9 +552,7 @@ multiversion! {
                 done += rows;
             }
             for l in 0..len {
-                let o = at[0] + l * sd;
-                // SAFETY: a task of its own has each output, or one task has all.
-                put(*w, unsafe { dst.range(o, o + 1) }, total[l]);
+                write(at[0] + l * sd, total[l]);
             }
         }
     }

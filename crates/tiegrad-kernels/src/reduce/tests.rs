@@ -165,6 +165,13 @@ fn max_to_propagates_nan() {
     assert_eq!(m.iter().filter(|m| m.is_nan()).count(), 1);
 }
 
+/// An operand that is missing is zeros to a sum, and an error here.
+#[test]
+#[should_panic(expected = "beyond an empty slice")]
+fn max_to_refuses_an_empty_operand() {
+    max_to(&mut [9.0_f32; 2], &[1, 0], &[2, 2], &[], &[2, 1]);
+}
+
 #[test]
 fn all_finite_finds_any() {
     for n in [0, 1, 100, 10_000] {
