@@ -115,7 +115,11 @@ pub struct View4Mut<'a, T> {
     pub strides: [usize; 4],
 }
 
-/// `probs = softmax(scale * q k^T)` with the mask, `out = probs v`.
+/// `probs = softmax(scale * q k^T)` with the mask, `out = probs v`: q (batch, tq, heads, d), k (batch, tk, heads, d),
+/// v (batch, tk, heads, dv), out (batch, tq, heads, dv), probs (batch, heads, tq, tk) without gaps.
+///
+/// A key or value that a query does not see, NaN and infinity included, changes nothing of its results but how sums are rounded.
+/// O(batch · heads · tq · tk · (d + dv)), about half of it with a causal mask and tq = tk.
 ///
 /// # Panics
 /// If a slice is too short for its sizes and strides, or `probs` has not `probs_len` elements.
@@ -176,26 +180,44 @@ pub fn attention<T: Scalar>(
                 g.run();
             }
             softmax_block(&s, p, first);
-            // SAFETY: as above for v and out; heads write elements of their own, or one after the other.
-            unsafe {
-                let mut g = Gemm::new(rows, s.dv, keys);
-                (g.a, g.a_row, g.a_col) = (p.as_ptr(), s.tk, 1);
-                (g.b, g.b_row, g.b_col) = (
-                    v.data.as_ptr().wrapping_add(at(v.strides, 0)),
-                    v.strides[1],
-                    v.strides[3],
-                );
-                let o = out.pointer().wrapping_add(at(strides, first));
-                (g.c, g.c_row, g.c_col) = (o, strides[1], strides[3]);
-                g.run();
+            let values = |i: usize, rows: usize, keys: usize| {
+                let p = &p[(i - first) * s.tk..];
+                // SAFETY: as above for v and out, of which these are rows of the block; heads write elements of their own, or one after the
+                // other.
+                unsafe {
+                    let mut g = Gemm::new(rows, s.dv, keys);
+                    (g.a, g.a_row, g.a_col) = (p.as_ptr(), s.tk, 1);
+                    (g.b, g.b_row, g.b_col) = (
+                        v.data.as_ptr().wrapping_add(at(v.strides, 0)),
+                        v.strides[1],
+                        v.strides[3],
+                    );
+                    let o = out.pointer().wrapping_add(at(strides, i));
+                    (g.c, g.c_row, g.c_col) = (o, strides[1], strides[3]);
+                    g.run();
+                }
+            };
+            values(first, rows, keys);
+            // Hidden probabilities are 0, which hides a value unless that is not finite. The last query sees all that any of the block does, so
+            // its result tells.
+            let last = at(strides, end - 1);
+            let finite = |e: usize| {
+                let e = last + e * strides[3];
+                // SAFETY: an element of the block that was just written.
+                unsafe { out.range(e, e + 1) }.iter().all(|x| x.is_finite())
+            };
+            if s.visible(first) < keys && !(0..s.dv).all(finite) {
+                (first..end).for_each(|i| values(i, 1, s.visible(i)));
             }
         });
     });
 }
 
-/// `ds` = the gradient of the scores `q k^T`: `scale * p * (dp - sum(p * dp))` with `dp = dout v^T`.
+/// `ds` = the gradient of the scores `q k^T`: `scale * p * (dp - sum(p * dp))` with `dp = dout v^T`; shapes as in [`attention`],
+/// `dout` as `out`, `ds` as `probs`. 0 where a query does not see a key, whatever its value. O(batch · heads · tq · tk · dv).
 ///
-/// What follows are batched products: `dv = probs^T dout`, `dq = ds k`, `dk = ds^T q`.
+/// What follows are batched products: `dv = probs^T dout`, `dq = ds k`, `dk = ds^T q`. Where these run over hidden pairs too, a NaN or an
+/// infinity in `dout`, k or q makes NaN there, since 0 · ∞ is NaN.
 ///
 /// # Panics
 /// If a slice is too short for its sizes and strides, or `ds` or `probs` has not `probs_len` elements.

@@ -565,7 +565,12 @@ pub fn attention_backward_scores<T: Scalar>(
         let &[b, h, i] = ix else { return };
         let start = ((b * s.heads + h) * s.tq + i) * s.tk;
         let p = &probs[start..start + s.tk];
-        let dp: Vec<T> = (0..s.tk)
+        let seen = if s.causal {
+            (i + 1 + s.tk).saturating_sub(s.tq).min(s.tk)
+        } else {
+            s.tk
+        };
+        let dp: Vec<T> = (0..seen)
             .map(|j| {
                 let term = |e: usize| {
                     dout.data[dot(&[b, i, h, e], &dout.strides)]
@@ -574,12 +579,12 @@ pub fn attention_backward_scores<T: Scalar>(
                 (0..s.dv).map(term).sum()
             })
             .collect();
-        let sum: T = (0..s.tk).map(|j| p[j] * dp[j]).sum();
+        let sum: T = (0..seen).map(|j| p[j] * dp[j]).sum();
         for j in 0..s.tk {
-            ds[start + j] = if p[j] == T::ZERO {
-                T::ZERO
-            } else {
+            ds[start + j] = if j < seen {
                 scale * p[j] * (dp[j] - sum)
+            } else {
+                T::ZERO
             };
         }
     });
