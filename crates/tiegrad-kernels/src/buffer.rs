@@ -14,6 +14,11 @@ use std::slice;
 use crate::scalar::Scalar;
 
 /// The boundary, in bytes, on which the data of an [`AlignedBuf`] starts.
+///
+/// ```
+/// use tiegrad_kernels::buffer::{ALIGN, AlignedBuf};
+/// assert_eq!(AlignedBuf::<f64>::zeroed(1).as_ptr() as usize % ALIGN, 0);
+/// ```
 pub const ALIGN: usize = 64;
 
 /// What the allocator is asked for.

@@ -5,7 +5,7 @@ use crate::scalar::Scalar;
 use crate::simd::multiversion;
 use crate::threads::{Shared, for_each_run, parallel_for};
 
-/// `out` row r = `table` row `index[r]`.
+/// `out` row r = `table` row `index[r]`; rows have `cols` elements. O(rows of `out` · `cols`).
 ///
 /// # Panics
 /// If lengths do not fit, or an index is not a row of the table.
@@ -37,7 +37,7 @@ pub fn gather_rows<T: Scalar>(out: &mut [T], table: &[T], cols: usize, index: &[
     });
 }
 
-/// `table_grad` row `index[r]` += `dy` row r, in the order of r.
+/// `table_grad` row `index[r]` += `dy` row r, in the order of r; rows have `cols` elements. O(rows of `dy` · `cols`), however large the table is.
 ///
 /// # Panics
 /// If lengths do not fit, or an index is not a row of the table.

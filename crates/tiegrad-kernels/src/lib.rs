@@ -1,8 +1,8 @@
 //! Numbers on slices for tiegrad: matmul, elementwise, reductions, normalization, attention, threads.
 //!
 //! Functions here take slices and strides (in elements) and know neither shapes nor a tape. What they
-//! compute does not depend on the number of threads: work is cut by its size alone, and no sum is ever
-//! split between threads in a way that a thread count could change.
+//! compute does not depend on the number of threads: work is cut by its size alone, matrix products by the
+//! number of threads too, where no cut changes a sum.
 //!
 //! A length or stride that does not fit is a bug of the caller and panics; users of the engine never
 //! reach these functions with unchecked input. Memory safety does not rest on the caller.
@@ -40,6 +40,13 @@ pub use scalar::{Arithmetic, DType, Dual, Scalar, ScalarFn};
 pub use simd::{instruction_set, use_instruction_set};
 
 /// The largest number of dimensions that strided functions take.
+///
+/// ```
+/// use tiegrad_kernels::{MAX_RANK, Write, elementwise::copy_strided};
+/// let (ones, mut y) = ([1; MAX_RANK], [0.0_f32]);
+/// copy_strided(Write::Overwrite, &mut y, &ones, &[5.0], &ones, &ones);
+/// assert_eq!(y, [5.0]);
+/// ```
 pub const MAX_RANK: usize = 8;
 
 /// Whether a function replaces its destination or adds to it.

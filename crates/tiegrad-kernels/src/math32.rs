@@ -1,7 +1,7 @@
 //! Branch-free `f32` functions, written so that LLVM vectorizes them inside loops.
 //!
 //! Sums of a product go through [`MulAdd`], which is fused in the copies of a loop whose instruction set has that. Selects are `if` expressions over values that are
-//! all computed. Errors stated, in ulp, are the largest seen by `examples/ulp/main.rs` over all `f32`, rounded up.
+//! all computed. Errors stated, in ulp, are those of the table "Largest errors" in docs/performance.md, rounded up.
 
 // Coefficients stand as their authors or their fits give them.
 #![allow(clippy::excessive_precision)]

@@ -1,7 +1,7 @@
 //! Branch-free `f64` functions, written so that LLVM vectorizes them inside loops; the counterpart of `math32`.
 //!
 //! No conversions between `i64` and `f64` and no arithmetic shifts of `i64`, which AVX2 lacks: integers go through the low bits
-//! of large numbers. Errors stated are the largest seen by `examples/ulp/main.rs`, rounded up.
+//! of large numbers. Errors stated, in ulp, are those of the table "Largest errors" in docs/performance.md, found over samples, rounded up.
 
 // Coefficients stand as their authors or their fits give them.
 #![allow(clippy::excessive_precision)]

@@ -1,4 +1,6 @@
 //! Functions along the rows of a contiguous matrix, parallel over rows: softmax, layer norm, RMS norm, cross-entropy.
+//!
+//! All are O(rows · cols). Matrices are row-major slices of rows · cols elements.
 
 mod cross_entropy;
 mod norm;
@@ -122,7 +124,7 @@ fn row_sum<T: Scalar, const K: usize>(x: [&[T]; K], f: impl Fn([T; K]) -> T) -> 
     tree.finish::<Plus>()
 }
 
-/// The largest of a row; -∞ if it has none. NaN counts only where it is first: the sums of exponentials that follow are NaN with it.
+/// The largest of a row; -∞ if it has none. NaN does not count: the sums of exponentials that follow are NaN with it.
 #[inline(always)]
 fn row_max<T: Scalar>(x: &[T]) -> T {
     block_fold([x], T::NEG_INFINITY, &|[x]| x, &|a, b| {

@@ -65,8 +65,8 @@ impl Display for DType {
 /// multiply-add, its numbers are [`Fused`], whose functions use that and are 1.2 to 1.5 times as fast.
 ///
 /// `exp`, `ln`, `ln_1p`, `exp_m1`, `tanh`, `sigmoid`, `softplus`, `erf`, `normal`, `sin_moderate` and `cos_moderate` of `f32` and
-/// `f64` are branch-free and are vectorized in loops. The errors stated, in ulp, are the largest found over all 2³² `f32` and over
-/// millions of `f64` (`examples/ulp/main.rs`, docs/performance.md), fused or not. Odd functions, `exp_m1` and `ln_1p` keep the
+/// `f64` are branch-free and are vectorized in loops. The errors stated, in ulp, are the largest found, rounded up, fused or not: over all
+/// `f32` for most functions, over samples of `f64` (docs/performance.md, "Largest errors", says which and by which program). Odd functions, `exp_m1` and `ln_1p` keep the
 /// sign of zero. Comparisons of dual numbers look at the real part alone.
 ///
 /// ```

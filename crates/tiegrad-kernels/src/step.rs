@@ -32,7 +32,7 @@ pub struct SgdStep {
     pub first: bool,
 }
 
-/// One SGD step. `buf` is the momentum buffer; with `momentum == 0` it may be `None` and is not touched.
+/// One SGD step. `buf` is the momentum buffer; with `momentum == 0` it may be `None` and is not touched. O(n) for n parameters.
 ///
 /// # Panics
 /// If lengths differ, or momentum is used without a buffer.
@@ -117,7 +117,7 @@ impl AdamStep {
 }
 
 /// One Adam or AdamW step; `m` and `v` are the moments. With `max_v` the denominator uses the largest second
-/// moment so far (AMSGrad).
+/// moment so far (AMSGrad). O(n) for n parameters.
 ///
 /// # Panics
 /// If lengths differ.
@@ -187,7 +187,7 @@ pub struct RmspropStep {
 }
 
 /// One RMSprop step. `square_avg` averages squared gradients; with `grad_avg` the variance is centered; with
-/// `momentum != 0` the step goes through `buf`.
+/// `momentum != 0` the step goes through `buf`. O(n) for n parameters.
 ///
 /// # Panics
 /// If lengths differ, or momentum is used without a buffer.
@@ -240,7 +240,7 @@ pub fn rmsprop<T: Scalar>(
     });
 }
 
-/// `x *= factor`: what clipping does to gradients.
+/// `x *= factor`: what clipping does to gradients. O(n) for n elements.
 ///
 /// ```
 /// let mut g = [2.0_f32, 4.0];

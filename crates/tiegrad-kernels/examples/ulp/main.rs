@@ -1,6 +1,7 @@
 //! The largest error of a function, in units of the last place: over all 2³² `f32`, or over millions of `f64`.
 //!
-//! `cargo run --release -p tiegrad-kernels --example ulp -- <function>... [--f64] [--step N]`; `all` stands for every function.
+//! `cargo run --release -p tiegrad-kernels --example ulp -- <function>... [--step N | --f64 [--count N]]`; `all` stands for every function,
+//! `--step N` for every Nth `f32`, and `--count N` is how many `f64` are tried, four million unless told.
 //! The compiled loops are tested, on the instruction set in use (`TIEGRAD_SIMD`), on all cores. The reference of `f32` is `f64`
 //! arithmetic over libm; that of `f64` is computed in pairs of `f64` (`pair.rs`), good to at least 90 bits.
 

@@ -1,4 +1,5 @@
-//! Softmax cross-entropy with class indices.
+//! Softmax cross-entropy with class indices: `-ln softmax(x)[target] = ln(sum(exp(x))) - x[target]`, the sum computed from x - max x as in
+//! `softmax`.
 
 use super::{exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
@@ -7,7 +8,7 @@ use crate::simd::{multiversion, prefetch};
 use crate::threads::{Shared, for_each_run, parallel_for};
 
 /// `losses[r] = lse[r] - logits[r][targets[r]]`, where `lse[r] = log(sum(exp(logits[r])))`, which the backward
-/// pass needs.
+/// pass needs: `logits` (rows, cols), `targets`, `lse` and `losses` (rows). O(rows · cols).
 ///
 /// # Panics
 /// If lengths do not fit, or a target is not below `cols`.
@@ -43,7 +44,8 @@ pub fn cross_entropy<T: Scalar>(
     });
 }
 
-/// `dlogits (=, +=) (softmax(logits) - onehot(targets)) * dloss(row)`, with the `lse` of the forward pass.
+/// `dlogits (=, +=) (softmax(logits) - onehot(targets)) * dloss(row)`, with the `lse` of the forward pass: `dlogits` and
+/// `logits` (rows, cols), `targets` and `lse` (rows). O(rows · cols).
 ///
 /// # Panics
 /// If lengths do not fit, or a target is not below `cols`.

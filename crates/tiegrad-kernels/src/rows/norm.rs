@@ -8,8 +8,8 @@ use crate::simd::multiversion;
 use crate::strided::BLOCK;
 use crate::threads::for_each_run;
 
-/// `out = (x - mean) * rstd * gamma + beta` along rows, with the biased variance; `stats` gets mean and rstd of
-/// each row, interleaved.
+/// `out = (x - mean) * rstd * gamma + beta` along rows, with `rstd = 1 / sqrt(variance + eps)` of the biased variance; `stats` gets mean and
+/// rstd of each row, interleaved. `out` and `x` (rows, cols), `gamma` and `beta` (cols), `stats` (rows, 2). O(rows · cols).
 ///
 /// # Panics
 /// If lengths do not fit.

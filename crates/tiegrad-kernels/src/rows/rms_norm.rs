@@ -6,7 +6,7 @@ use crate::scalar::Scalar;
 use crate::simd::multiversion;
 
 /// `out = x * scale * gamma` along rows, with `scale = 1 / sqrt(mean(x²) + eps)`; `stats` gets 0 and the scale of each row, interleaved, which are
-/// the statistics for which [`layer_norm_backward_params`](super::layer_norm_backward_params) computes gamma's gradient.
+/// the statistics for which [`layer_norm_backward_params`](super::layer_norm_backward_params) computes gamma's gradient. `out` and `x` (rows, cols), `gamma` (cols), `stats` (rows, 2). O(rows · cols).
 ///
 /// # Panics
 /// If lengths do not fit.

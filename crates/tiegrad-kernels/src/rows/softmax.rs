@@ -1,4 +1,5 @@
-//! Softmax and log-softmax of rows.
+//! Softmax and log-softmax of rows, computed from x - max x (Blanchard, Higham and Higham 2021, Accurately computing the log-sum-exp and
+//! softmax functions, IMA J. Numer. Anal. 41, arXiv:1909.03469).
 
 use super::{exp_sum, exp_sum_of, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
@@ -7,7 +8,7 @@ use crate::simd::{multiversion, prefetch};
 use crate::threads::for_each_run;
 use std::cell::Cell;
 
-/// `out = softmax(x)` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch. Exponentials
+/// `out = softmax(x) = exp(x) / sum(exp(x))` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch. Exponentials
 /// below the smallest normal number count as 0.
 ///
 /// # Panics
