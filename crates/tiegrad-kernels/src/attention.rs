@@ -200,14 +200,17 @@ pub fn attention<T: Scalar>(
             values(first, rows, keys);
             // Hidden probabilities are 0, which hides a value unless that is not finite. The last query sees all that any of the block does, so
             // its result tells.
-            let last = at(strides, end - 1);
-            let finite = |e: usize| {
-                let e = last + e * strides[3];
-                // SAFETY: an element of the block that was just written.
-                unsafe { out.range(e, e + 1) }.iter().all(|x| x.is_finite())
+            let finite = |i: usize| {
+                (0..s.dv).all(|e| {
+                    let e = at(strides, i) + e * strides[3];
+                    // SAFETY: an element of the block that was just written.
+                    unsafe { out.range(e, e + 1) }.iter().all(|x| x.is_finite())
+                })
             };
-            if s.visible(first) < keys && !(0..s.dv).all(finite) {
-                (first..end).for_each(|i| values(i, 1, s.visible(i)));
+            if s.visible(first) < keys && !finite(end - 1) {
+                for i in (first..end - 1).filter(|&i| !finite(i)) {
+                    values(i, 1, s.visible(i));
+                }
             }
         });
     });
