@@ -132,6 +132,17 @@ fn memory() {
     line("transpose 4096x4096", 2.0, &mut || {
         copy_strided(w, &mut out, &[side, 1], &x, &[1, side], &[side, side]);
     });
+    let (half_row, shape) = (side / 2, [side, 2, side / 2]);
+    line("halves of rows apart, 4096x4096", 2.0, &mut || {
+        let to = [half_row, side * half_row, 1];
+        copy_strided(w, &mut out, &to, &x, &[side, half_row, 1], &shape);
+    });
+    line("one row to 4096x4096", 1.0, &mut || {
+        copy_strided(w, &mut out, &[side, 1], &x, &[0, 1], &[side, side]);
+    });
+    line("one column to 4096x4096", 1.0, &mut || {
+        copy_strided(w, &mut out, &[side, 1], &x, &[1, 0], &[side, side]);
+    });
     line("sum", 1.0, &mut || {
         black_box(reduce::sum(black_box(&x)));
     });
