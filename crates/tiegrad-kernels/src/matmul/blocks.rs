@@ -43,14 +43,20 @@ pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         // Each block of rows of `a` reads `b` again.
         let size = size_of::<V::Elem>();
         let k = g.k.min(V::KC);
-        g.b_col != 1 || g.m > rows_of_block(k, size) && k.saturating_mul(g.n) > FAR / size
+        let block = k.saturating_mul(g.n).saturating_mul(size);
+        let rows = rows_of_block(k, size);
+        g.b_col != 1
+            || block >= FAR && g.m > rows
+            || block >= APART && g.m > 2 * rows && g.b_row * size >= 4096
     } else {
         g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192 || g.m >= 4 && from_afar::<V>(g)
     }
 }
 
-/// Bytes of a block of `b` that is better copied once than read anew from its rows for each block of `a`.
-const FAR: usize = 3 << 20;
+/// Bytes of a block of `b` that is better copied once than read anew from its rows for each block of `a`; and for three blocks or more, if its rows
+/// are pages apart.
+const FAR: usize = 3 << 19;
+const APART: usize = 512 << 10;
 
 /// Whether `b`, with contiguous rows, is so large that it is read in the order of memory, a few strips at a time: one
 /// strip takes two lines of a row, and rows that lie pages apart are not read ahead.
