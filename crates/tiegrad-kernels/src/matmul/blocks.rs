@@ -2,9 +2,9 @@
 
 use super::Gemm;
 use super::dots::Dots;
-use super::tile::{Strip, Strips, WIDE, many_registers, tiles, wide_tiles};
+use super::tile::{Strip, Strips, many_registers, tiles, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
-use super::wide::{CopiedStrips, columns_apart, rows_of_block};
+use super::wide::{CopiedStrips, rows_of_block, takes_wide_tiles};
 use crate::buffer::AlignedBuf;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -74,7 +74,7 @@ pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>, wide: bool) {
     const { assert!(a_elements::<V>() * size_of::<V::Elem>() <= A_BYTES) };
     // SAFETY: promised by the caller.
     unsafe {
-        if const { many_registers::<V>() } && g.n >= 2 * WIDE * V::LANES && !columns_apart(g) {
+        if const { many_registers::<V>() } && takes_wide_tiles::<V>(g) {
             with_room(|room| {
                 V::call(CopiedStrips::<V> {
                     g,

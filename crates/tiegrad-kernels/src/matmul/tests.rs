@@ -466,18 +466,20 @@ fn products_that_copy_both_operands_agree() {
     }
 }
 
-/// A `b` with contiguous rows that several blocks of `a` read from afar, and columns of `a` that are whole pages apart.
+/// A `b` with contiguous rows that several blocks of `a` read from afar, and columns of `a` that are whole pages apart, with both kinds of `b`.
 #[test]
-fn products_of_large_operands_in_place_agree() {
-    for (m, n, k, a, single, double) in [
-        (100, 810, 512, PLAIN, false, true),
-        (100, 810, 512, T, false, true),
-        (1024, 300, 43, T, true, true),
+fn products_of_large_operands_agree() {
+    for (m, n, k, a, b, single, double) in [
+        (100, 810, 512, PLAIN, PLAIN, false, true),
+        (100, 810, 512, T, PLAIN, false, true),
+        (1024, 300, 43, T, PLAIN, true, true),
+        (1024, 300, 43, T, T, true, true),
         // So many rows of short columns that their copy would not fit.
-        (8192, 260, 12, T, true, false),
+        (8192, 260, 12, T, PLAIN, true, false),
     ] {
         let case = Case {
             a,
+            b,
             alpha: -0.6,
             beta: 0.7,
             bias: Bias::PerColumn,

@@ -77,7 +77,7 @@ impl<V: Vector> Kernel for InPlace<'_, V> {
     }
 }
 
-/// All blocks of rows, with strips of `b` copied, and `a` where it lies.
+/// All blocks of rows, with strips of `b` copied.
 pub(super) struct CopiedStrips<'a, V: Vector> {
     pub(super) g: &'a Gemm<V::Elem>,
     /// Whether rows of `b` are contiguous and several strips are copied at a time; then the room holds all strips.
@@ -98,9 +98,10 @@ impl<V: Vector> Kernel for CopiedStrips<'_, V> {
         let pad = g.k | 1;
         for i in (0..g.m).step_by(rows) {
             let rows = g.part(i, rows.min(g.m - i), 0, g.n);
-            // SAFETY: the panels hold all strips, or there is one block of rows and they hold one strip; the last one, if it is
+            // SAFETY: the room holds MC rows of KC elements; the panels hold all strips, or there is one block of rows and they hold one strip; the last one, if it is
             // not whole, has rows of whole vectors.
             unsafe {
+                let (block, a_tile) = rows_of_a::<V>(&rows, room);
                 for j in (0..g.n).step_by(width) {
                     let n = width.min(g.n - j);
                     let row = n.next_multiple_of(NV * V::LANES);
@@ -127,12 +128,13 @@ impl<V: Vector> Kernel for CopiedStrips<'_, V> {
                         }
                         .run();
                     }
-                    let mut part = rows.part(0, rows.m, j, n);
+                    let whole = n == width;
+                    let mut part = if whole { &block } else { &rows }.part(0, rows.m, j, n);
                     (part.b, part.b_row, part.b_col) = (panel, row, 1);
-                    if n == width {
+                    if whole {
                         let none = std::ptr::null_mut();
                         let strip = Strip::<V, WIDE, false>::new(&part, 0, V::LANES, none);
-                        V::call(strip.with_next(pad * width));
+                        V::call(strip.with_tiles(a_tile).with_next(pad * width));
                     } else {
                         V::call(Strips::<V>(&part));
                     }
@@ -142,8 +144,17 @@ impl<V: Vector> Kernel for CopiedStrips<'_, V> {
     }
 }
 
+/// Vectors of a row of the result from which it pays to copy an `a` whose columns are whole pages apart.
+const COPIED: usize = 4 * WIDE;
+
+/// Whether a product whose `b` is copied goes by wide tiles: one of narrow rows copies its `a` for higher ones if it has to.
+pub(super) fn takes_wide_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    let least = if columns_apart(g) { COPIED } else { COPIED / 2 };
+    g.n >= least * V::LANES
+}
+
 /// Whether columns of `a` are whole pages apart, so that they fall on few sets of the cache.
-pub(super) fn columns_apart<T>(g: &Gemm<T>) -> bool {
+fn columns_apart<T>(g: &Gemm<T>) -> bool {
     g.a_col != 1 && (g.a_col * size_of::<T>()).is_multiple_of(4096)
 }
 
@@ -158,7 +169,7 @@ unsafe fn rows_of_a<V: Vector>(g: &Gemm<V::Elem>, room: *mut V::Elem) -> (Gemm<V
     // Short columns may not fit into the room with what lies between tiles; they do little harm.
     let fits =
         g.m.div_ceil(height) * tile_pitch::<V>(g.k, height) <= A_BYTES / size_of::<V::Elem>();
-    if !fits || !columns_apart(g) || g.n < 4 * WIDE * V::LANES {
+    if !fits || !columns_apart(g) || g.n < COPIED * V::LANES {
         return (*g, 0);
     }
     // SAFETY: promised by the caller; the room holds so many tiles.
