@@ -257,8 +257,8 @@ pub fn matmul<T: Scalar>(
 fn general<T: Scalar>(
     s: MatmulShape,
     alpha: T,
-    a: Mat<'_, T>,
-    b: Mat<'_, T>,
+    mut a: Mat<'_, T>,
+    mut b: Mat<'_, T>,
     beta: T,
     epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
@@ -276,6 +276,10 @@ fn general<T: Scalar>(
         if s.k != 0 {
             check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
             check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
+        } else {
+            // Nothing is read, and no stride is too large for it.
+            (a.row, a.col, a.batch) = (0, 1, [0, 0]);
+            (b.row, b.col, b.batch) = (0, 1, [0, 0]);
         }
     }
     let of_c = (c.batch, [c.row, c.col]);

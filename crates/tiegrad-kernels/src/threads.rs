@@ -187,7 +187,7 @@ impl Pool {
                     h.thread.unpark();
                 }
                 Some(_) => {}
-                None if self.refused.load(Ordering::Relaxed) => break,
+                None if self.refused.load(Ordering::Relaxed) => {}
                 None => self.spawn(i),
             }
         }

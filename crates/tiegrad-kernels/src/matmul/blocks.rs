@@ -71,7 +71,6 @@ pub(super) fn from_afar<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 /// As [`Scalar::gemm`], and the processor has the vector's instruction set; the strips fit into the room, or the
 /// rows are one block.
 pub(super) unsafe fn packed<V: Vector>(g: &Gemm<V::Elem>, wide: bool) {
-    const { assert!(a_elements::<V>() * size_of::<V::Elem>() <= A_BYTES) };
     // SAFETY: promised by the caller.
     unsafe {
         if const { many_registers::<V>() } && takes_wide_tiles::<V>(g) {
@@ -215,6 +214,7 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
             room,
             copy,
         } = self;
+        const { assert!(a_elements::<V>() * size_of::<V::Elem>() <= A_BYTES) };
         let size = size_of::<V::Elem>();
         let panels = room.wrapping_add(A_BYTES / size);
         let blocks = g.m.div_ceil(V::MC);
@@ -234,7 +234,7 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
         let copy_a = far && g.m >= V::MR && g.n > width;
         for i in (0..g.m).step_by(rows) {
             let mut block = g.part(i, rows.min(g.m - i), 0, g.n);
-            // SAFETY: the room holds MC rows of KC elements and some, or the other way round. The panels hold all strips,
+            // SAFETY: the room begins with as much as the tiles of MC rows of KC elements take; the panels behind that hold all strips,
             // or there is one block of rows and they hold one strip.
             unsafe {
                 let mut a_tile = 0;
@@ -350,7 +350,7 @@ pub(super) const fn tile_pitch<V: Vector>(k: usize, height: usize) -> usize {
 /// Elements of the inner dimension that are copied at a time where columns of `a` are contiguous: their lines may all fall on one set of the cache.
 const COLUMNS: usize = 4;
 
-/// Copies `a` for tiles of at most `height` rows, of [`heights`]: tile by tile, a row of `height` for each element of the inner dimension. Returns how far apart
+/// Copies `a` for tiles of at most `height` rows, as [`tiles`] says: tile by tile, a row of `height` for each element of the inner dimension. Returns how far apart
 /// tiles are. From `g.a` on, `readable` rows are valid.
 ///
 /// # Safety

@@ -405,6 +405,29 @@ fn larger_products_of_short_slices_panic() {
     }
 }
 
+/// Operands without elements may have any strides.
+#[test]
+fn products_of_nothing_are_zero() {
+    let nothing = Mat {
+        row: usize::MAX,
+        col: usize::MAX,
+        ..Mat::new(&[], 0)
+    };
+    for (m, n) in [(1, 1), (3, 70), (20, 32), (130, 300)] {
+        let mut c = vec![f32::NAN; m * n];
+        matmul(
+            MatmulShape::new(m, n, 0),
+            1.0,
+            nothing,
+            nothing,
+            0.0,
+            Epilogue::NONE,
+            MatMut::new(&mut c, n),
+        );
+        assert!(c.iter().all(|&c| c == 0.0), "{m} {n}");
+    }
+}
+
 #[test]
 fn one_row_or_column_agrees() {
     for (batch, m, n, k) in [
@@ -474,6 +497,9 @@ fn products_of_large_operands_agree() {
         (100, 810, 512, T, PLAIN, false, true),
         (1024, 300, 43, T, PLAIN, true, true),
         (1024, 300, 43, T, T, true, true),
+        // A `b` that several blocks of `a` read and whose rows are pages apart, though it is not from afar.
+        (620, 520, 160, PLAIN, PLAIN, false, true),
+        (820, 1030, 240, PLAIN, PLAIN, true, false),
         // So many rows of short columns that their copy would not fit.
         (8192, 260, 12, T, PLAIN, true, false),
     ] {

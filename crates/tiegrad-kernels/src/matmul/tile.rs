@@ -30,7 +30,7 @@ impl<V: Vector> Kernel for Strips<'_, V> {
         let mut j = 0;
         // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
         unsafe {
-            let bytes = g.k * g.n * size_of::<V::Elem>();
+            let bytes = g.k.saturating_mul(g.n).saturating_mul(size_of::<V::Elem>());
             if g.m == 1 && bytes <= SMALL {
                 return row::<V>(g);
             }

@@ -45,6 +45,7 @@ pub(super) fn rows_of_block(k: usize, size: usize) -> usize {
 /// One block of rows, with `b` where it lies.
 struct InPlace<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
+    /// A_BYTES for `a`, then room for a strip of `b`.
     room: *mut V::Elem,
 }
 
@@ -98,7 +99,7 @@ impl<V: Vector> Kernel for CopiedStrips<'_, V> {
         let pad = g.k | 1;
         for i in (0..g.m).step_by(rows) {
             let rows = g.part(i, rows.min(g.m - i), 0, g.n);
-            // SAFETY: the room holds MC rows of KC elements; the panels hold all strips, or there is one block of rows and they hold one strip; the last one, if it is
+            // SAFETY: the room begins with A_BYTES for `a`; the panels behind them hold all strips, or there is one block of rows and they hold one strip; the last one, if it is
             // not whole, has rows of whole vectors.
             unsafe {
                 let (block, a_tile) = rows_of_a::<V>(&rows, room);
@@ -159,17 +160,19 @@ fn columns_apart<T>(g: &Gemm<T>) -> bool {
 }
 
 /// The product with its `a` as wide tiles read it, and how far apart its tiles are: where it lies, with 0; but columns that are whole pages apart
-/// are copied to the room, of A_BYTES. Rows do no harm: a tile has few.
+/// are copied to the room if rows of the result are long enough. Rows do no harm: a tile has few.
 ///
 /// # Safety
-/// The rows are valid.
+/// The rows are valid, and A_BYTES of the room are, which nobody else uses.
 #[inline(always)]
 unsafe fn rows_of_a<V: Vector>(g: &Gemm<V::Elem>, room: *mut V::Elem) -> (Gemm<V::Elem>, usize) {
+    if !columns_apart(g) || g.n < COPIED * V::LANES {
+        return (*g, 0);
+    }
     let height = most_rows::<V, WIDE>();
-    // Short columns may not fit into the room with what lies between tiles; they do little harm.
-    let fits =
-        g.m.div_ceil(height) * tile_pitch::<V>(g.k, height) <= A_BYTES / size_of::<V::Elem>();
-    if !fits || !columns_apart(g) || g.n < COPIED * V::LANES {
+    let room_for = A_BYTES / size_of::<V::Elem>();
+    if g.m.div_ceil(height) * tile_pitch::<V>(g.k, height) > room_for {
+        // Only short columns may not fit, with what lies between tiles; they do little harm.
         return (*g, 0);
     }
     // SAFETY: promised by the caller; the room holds so many tiles.
