@@ -41,10 +41,15 @@ const SPAN: usize = 16 << 10;
 #[inline(always)]
 unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
     // Vectors that are written across the end of a line take twice the time. Rows that begin at different places of a line are written one by one where
-    // they are long, several others at once, which read `b` once for all.
+    // they are long and there is least to compute, several others at once, which read `b` once for all.
     let line = V::LANES * size_of::<V::Elem>();
+    let few = if const { many_registers::<V>() } {
+        1
+    } else {
+        2
+    };
     let together =
-        g.n < 12 * V::LANES || K >= 3 || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line);
+        K > few || g.n < 12 * V::LANES || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line);
     let mut i = 0;
     // SAFETY: rows are within the result.
     unsafe {
