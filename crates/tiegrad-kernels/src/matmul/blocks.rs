@@ -394,7 +394,7 @@ pub(super) unsafe fn copy_tiles<V: Vector>(
     pitch
 }
 
-/// Copies `len` contiguous elements; of `readable` ones, and up to a vector beyond them is written.
+/// Copies the first `len` of `readable` contiguous elements. Up to a vector is written beyond them.
 ///
 /// # Safety
 /// The elements are readable, and the vectors writable.

@@ -181,3 +181,26 @@ unsafe fn rows_of_a<V: Vector>(g: &Gemm<V::Elem>, room: *mut V::Elem) -> (Gemm<V
     (copied.a, copied.a_row, copied.a_col) = (room, 1, height);
     (copied, a_tile)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::portable::Portable;
+    use super::*;
+
+    /// Columns that are whole pages apart: some that are copied, and so many rows of short ones that their tiles would not fit.
+    #[test]
+    fn a_copied_left_operand_stays_in_its_room() {
+        let room = A_BYTES / size_of::<f32>();
+        for (m, k, copied) in [(1024, 40, true), (8192, 12, false)] {
+            let a = vec![1.0_f32; m * k];
+            let mut g = Gemm::new(m, 256, k);
+            (g.a, g.a_row, g.a_col) = (a.as_ptr(), 1, m);
+            let mut to = vec![0.0_f32; 2 * room];
+            // SAFETY: the operand has these sizes and strides, and there is twice the room.
+            let (_, tile) = unsafe { rows_of_a::<Portable<f32, 4>>(&g, to.as_mut_ptr()) };
+            assert_eq!(tile != 0, copied, "{m} {k}");
+            assert_eq!(to.contains(&1.0), copied, "{m} {k}");
+            assert!(!to[room..].contains(&1.0), "{m} {k}");
+        }
+    }
+}
