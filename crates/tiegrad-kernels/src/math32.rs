@@ -333,7 +333,7 @@ pub(crate) fn cos<M: MulAdd>(x: f32) -> f32 {
     sin_quadrant::<M>(r, rest, n.wrapping_add(1))
 }
 
-/// erf(x) within 1.5 ulp: N. Juffa's two-interval fit, odd polynomial below 475/512, 1 - e^q(x) above.
+/// erf(x) within 1.6 ulp: N. Juffa's two-interval fit, odd polynomial below 475/512, 1 - e^q(x) above.
 #[inline(always)]
 pub(crate) fn erf<M: MulAdd>(x: f32) -> f32 {
     let t = x.abs();

@@ -66,7 +66,7 @@ impl Display for DType {
 ///
 /// `exp`, `ln`, `ln_1p`, `exp_m1`, `tanh`, `sigmoid`, `softplus`, `erf`, `normal`, `sin_moderate` and `cos_moderate` of `f32` and
 /// `f64` are branch-free and are vectorized in loops. The errors stated, in ulp, are the largest found, rounded up, fused or not: over all
-/// `f32` for most functions, over samples of `f64` (docs/performance.md, "Largest errors", says which and by which program). Odd functions, `exp_m1` and `ln_1p` keep the
+/// `f32`, and over samples of `f64` (docs/performance.md, "Largest errors"). Odd functions, `exp_m1` and `ln_1p` keep the
 /// sign of zero. Comparisons of dual numbers look at the real part alone.
 ///
 /// ```
@@ -131,7 +131,7 @@ pub trait Arithmetic:
     fn sigmoid(self) -> Self;
     /// ln(1 + e^x), without overflow, within 3 ulp.
     fn softplus(self) -> Self;
-    /// The error function, within 1.5 ulp.
+    /// The error function, within 1.5 ulp (`f32`: 1.6).
     fn erf(self) -> Self;
     /// The normal distribution function Φ(x), within 9 ulp (`f32`: 7), and its density φ(x), within 2.5; they share their
     /// exponential. The relative error holds in the far tails too.
