@@ -18,7 +18,7 @@ use crate::strided::{BLOCK, Walk, stage};
 use crate::threads::for_each_run;
 pub use copy::copy_strided;
 
-/// Elements per chunk of a parallel loop; loops of fewer than two run on the calling thread.
+/// The fewest elements per chunk of a parallel loop; loops of fewer than two run on the calling thread.
 pub(crate) const RUN: usize = 16 * 1024;
 
 /// A function of one number that is always inlined into its loop.
@@ -282,7 +282,18 @@ impl<T, F: Fn(T, T) -> T + Sync + Copy> Binary<T> for Closure<F> {
 /// The length of parallel runs of a loop of `n` elements.
 #[inline(always)]
 pub(crate) fn run_size(n: usize) -> usize {
-    if n < 2 * RUN { n.max(1) } else { RUN }
+    if n < 2 * RUN {
+        n.max(1)
+    } else {
+        run_within(n, RUN)
+    }
+}
+
+/// The same with at least `least` elements: of large arrays more, since at each chunk's beginning memory is not read ahead yet, and at its end too
+/// far, into what the other thread has.
+#[inline(always)]
+pub(crate) fn run_within(n: usize, least: usize) -> usize {
+    (n / 32).clamp(least, 4 * RUN)
 }
 
 multiversion! {

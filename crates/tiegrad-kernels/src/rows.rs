@@ -13,7 +13,7 @@ pub use rms_norm::{rms_norm, rms_norm_backward_input};
 pub(crate) use softmax::softmax_row;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
-use crate::elementwise::RUN;
+use crate::elementwise::{RUN, run_within};
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
 use crate::threads::{Shared, for_each_run, parallel_for};
@@ -21,11 +21,12 @@ use crate::threads::{Shared, for_each_run, parallel_for};
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
 #[inline(always)]
 fn rows_per_run(len: usize, cols: usize) -> usize {
-    if len < RUN {
-        (len / cols.max(1)).max(1)
+    let run = if len < RUN {
+        len
     } else {
-        (RUN / 2 / cols.max(1)).max(1)
-    }
+        run_within(len, RUN / 2)
+    };
+    (run / cols.max(1)).max(1)
 }
 
 /// Panics unless `len` is a whole number of rows; the number of rows.
