@@ -5,6 +5,7 @@
 
 mod activation;
 mod copy;
+mod stream;
 mod transpose;
 
 pub use activation::{

@@ -1,10 +1,11 @@
 //! Copies between strided arrays, transposes among them.
 
-use super::RUN;
+use super::stream::{self, LINE, STREAMED};
 use super::transpose::{self, Band};
+use super::{RUN, run_size};
 use crate::Write;
 use crate::scalar::Scalar;
-use crate::simd::level;
+use crate::simd::{level, stream_end};
 use crate::strided::{Walk, disjoint};
 use crate::threads::{Shared, parallel_for};
 use std::ops::Range;
@@ -67,15 +68,17 @@ pub fn copy_strided<T: Scalar>(
         return;
     }
     if walk.len() < 2 * RUN || !disjoint {
-        copy_rows(w, dst, &walk, 0..rows, 0..row, src);
+        copy_rows(w, false, dst, &walk, 0..rows, 0..row, src);
         return;
     }
     // Each task has some whole rows or a part of a long one.
-    let (height, width) = if row < 2 * RUN {
-        ((RUN / row).max(1), row)
+    let run = run_size(walk.len());
+    let (height, width) = if row < 2 * run {
+        ((run / row).max(1), row)
     } else {
-        (1, RUN)
+        (1, run)
     };
+    let past = goes_past::<T>(&walk, w);
     let across = row.div_ceil(width);
     let dst = Shared::new(dst);
     parallel_for(rows.div_ceil(height) * across, &|task| {
@@ -85,14 +88,12 @@ pub fn copy_strided<T: Scalar>(
         // SAFETY: the dimensions are sorted and `disjoint`: each stride is beyond all that the later dimensions reach, so places grow in the
         // order of the walk, and so do tasks, which have parts of the walk that do not overlap. `dst` is borrowed until all are done.
         let dst = unsafe { dst.range(place(first, left), place(end - 1, right - 1) + 1) };
-        copy_rows(w, dst, &walk, first..end, left..right, src);
+        copy_rows(w, past, dst, &walk, first..end, left..right, src);
     });
 }
 
 /// Elements from which a transpose goes by squares.
 const TRANSPOSE: usize = 1024;
-/// Bytes of a result that is written past the cache, since it would not stay in it anyway.
-const STREAMED: usize = 16 << 20;
 
 /// Whether the walk's last dimension is dense in the destination and the one before it in the source.
 fn is_transpose(walk: &Walk<2>) -> bool {
@@ -217,9 +218,10 @@ const HEIGHT: usize = 64;
 /// Columns of a band that is written past the cache.
 const WIDTH: usize = 2048;
 
-/// Columns `cols` of rows `rows` of the walk, neither empty. `dst` begins where the first of these elements goes.
+/// Columns `cols` of rows `rows` of the walk, neither empty; dense rows `past` the cache. `dst` begins where the first of these elements goes.
 fn copy_rows<T: Scalar>(
     w: Write,
+    past: bool,
     dst: &mut [T],
     walk: &Walk<2>,
     rows: Range<usize>,
@@ -234,6 +236,7 @@ fn copy_rows<T: Scalar>(
         let dst = &mut dst[d..d + (n - 1) * sd + 1];
         let src = &src[s..s + (n - 1) * ss + 1];
         match (sd, ss, w) {
+            (1, 1, Write::Overwrite) if past => stream::copy(dst, src),
             (1, 1, Write::Overwrite) => dst.copy_from_slice(src),
             (1, 1, Write::Accumulate) => {
                 for (o, &x) in dst.iter_mut().zip(src) {
@@ -256,6 +259,15 @@ fn copy_rows<T: Scalar>(
         }
         cursor.next();
     }
+    if past {
+        stream_end();
+    }
+}
+
+/// Whether rows are copied past the cache: the result is large, and they are long enough for the lines that they have parts of not to matter.
+fn goes_past<T: Scalar>(walk: &Walk<2>, w: Write) -> bool {
+    let row = walk.row_len() * size_of::<T>();
+    w == Write::Overwrite && walk.len() * size_of::<T>() >= STREAMED && row >= 16 * LINE
 }
 
 #[cfg(test)]

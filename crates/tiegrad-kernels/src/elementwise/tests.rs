@@ -230,6 +230,33 @@ fn large_transposes_agree() {
     assert!((0..m * n).all(|at| out[at] == (at % n * m + at / n) as f32));
 }
 
+/// Rows that go past the cache, apart and repeated, to places where lines do not begin.
+#[test]
+fn large_copies_of_rows_agree() {
+    let (n, m) = (2003, 2101);
+    let src: Vec<f32> = (0..n * m).map(|i| i as f32).collect();
+    // A row's stride in the source; then the number at (r, c) is r times that and c.
+    for stride in [m, 0] {
+        let out = same_for_all_threads(|| {
+            let mut out = vec![f32::NAN; n * (m + 1)];
+            copy_strided(
+                Write::Overwrite,
+                &mut out[1..],
+                &[m + 1, 1],
+                &src,
+                &[stride, 1],
+                &[n, m],
+            );
+            out
+        });
+        for (r, row) in out.chunks_exact(m + 1).enumerate() {
+            assert!(row[0].is_nan(), "written before row {r}");
+            let agrees = (0..m).all(|c| row[c + 1] == (r * stride + c) as f32);
+            assert!(agrees, "row {r}, rows {stride} apart");
+        }
+    }
+}
+
 /// The derivative of each activation, by dual numbers; and the values in `f32` and `f64` agree.
 #[test]
 fn activations_agree_with_their_derivatives() {

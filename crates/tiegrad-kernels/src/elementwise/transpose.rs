@@ -3,13 +3,12 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use super::stream::{LINE, lead};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::{Level, stream_end};
 use std::mem::MaybeUninit;
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
 /// Most elements of a line.
 const MOST: usize = LINE / size_of::<f32>();
 /// Rows of a band that is written past the cache; it may have as many more as a square has. Of each column of the source, as many elements are
@@ -325,12 +324,6 @@ unsafe fn across<T: Scalar, S: Square<T>>(b: &Band<T>, kept: *mut T, row_lead: u
     }
 }
 
-/// Elements from here to the next line of the cache.
-#[inline(always)]
-fn lead<T>(p: *const T) -> usize {
-    (p as usize).wrapping_neg() % LINE / size_of::<T>()
-}
-
 /// What the compiler's target guarantees.
 struct Portable;
 
@@ -358,13 +351,7 @@ impl<T: Scalar> Square<T> for Portable {
         // SAFETY: promised by the caller; SSE2 is in the baseline of x86-64.
         unsafe {
             #[cfg(target_arch = "x86_64")]
-            {
-                use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-                let (to, from) = (to.cast::<__m128i>(), from.cast::<__m128i>());
-                for i in 0..LINE / size_of::<__m128i>() {
-                    _mm_stream_si128(to.add(i), _mm_loadu_si128(from.add(i)));
-                }
-            }
+            super::stream::x86::line_sse2(to.cast(), from.cast());
             #[cfg(not(target_arch = "x86_64"))]
             from.copy_to_nonoverlapping(to, side::<T>());
         }

@@ -1,5 +1,6 @@
 //! Squares in the registers of SSE2, AVX2 and AVX-512.
 
+use super::super::stream::x86::{line_avx2, line_avx512};
 use super::{Band, MOST, Scalar, Square, lead, side, write};
 use std::arch::x86_64::*;
 
@@ -57,7 +58,7 @@ impl<T: Scalar> Square<T> for Avx512 {
     #[inline(always)]
     unsafe fn line(to: *mut T, from: *const T) {
         // SAFETY: promised by the caller.
-        unsafe { _mm512_stream_ps(to.cast(), _mm512_loadu_ps(from.cast())) }
+        unsafe { line_avx512(to.cast(), from.cast()) }
     }
 
     #[inline(always)]
@@ -141,12 +142,7 @@ impl<T: Scalar> Square<T> for Avx2 {
     #[inline(always)]
     unsafe fn line(to: *mut T, from: *const T) {
         // SAFETY: promised by the caller.
-        unsafe {
-            let (to, from): (*mut f32, *const f32) = (to.cast(), from.cast());
-            let (x, y) = (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
-            _mm256_stream_ps(to, x);
-            _mm256_stream_ps(to.add(8), y);
-        }
+        unsafe { line_avx2(to.cast(), from.cast()) }
     }
 }
 

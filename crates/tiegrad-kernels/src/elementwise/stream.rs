@@ -1,0 +1,140 @@
+//! Copies past the cache: a line that is written whole need not be read first, and what would not stay in the cache drives nothing out of it.
+
+use crate::scalar::Scalar;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Level, level};
+
+/// Bytes of a result that is written past the cache.
+pub(super) const STREAMED: usize = 16 << 20;
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
+/// `to = from`, past the cache but for the lines that `to` has only parts of. Before another thread may look, [`stream_end`](crate::simd::stream_end)
+/// must follow.
+///
+/// # Panics
+/// If lengths differ.
+pub(super) fn copy<T: Scalar>(to: &mut [T], from: &[T]) {
+    assert_eq!(to.len(), from.len(), "stream::copy: lengths differ");
+    if !T::VECTORIZED {
+        to.copy_from_slice(from);
+        return;
+    }
+    let line = LINE / size_of::<T>();
+    let lead = lead(to.as_ptr()).min(to.len());
+    let end = to.len() - (to.len() - lead) % line;
+    to[..lead].copy_from_slice(&from[..lead]);
+    to[end..].copy_from_slice(&from[end..]);
+    let (to, from) = (&mut to[lead..end], &from[lead..end]);
+    let n = to.len() / line;
+    // SAFETY: both slices have n lines, and those of `to` are lines of the cache.
+    unsafe { lines(to.as_mut_ptr().cast(), from.as_ptr().cast(), n) };
+}
+
+/// Elements from here to the next line of the cache.
+#[inline(always)]
+pub(super) fn lead<T>(p: *const T) -> usize {
+    (p as usize).wrapping_neg() % LINE / size_of::<T>()
+}
+
+/// Copies `n` lines.
+///
+/// # Safety
+/// `from` is valid for reads of n lines, and `to` is n lines of the cache and valid for writes.
+unsafe fn lines(to: *mut f32, from: *const f32, n: usize) {
+    // SAFETY: promised by the caller; the processor has the level in use, and SSE2 is in the baseline of x86-64.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        match level() {
+            Level::Avx512 => x86::avx512(to, from, n),
+            Level::Avx2 => x86::avx2(to, from, n),
+            _ => x86::sse2(to, from, n),
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        to.copy_from_nonoverlapping(from, n * (LINE / size_of::<f32>()));
+    }
+}
+
+/// Lines by the widest registers of each level.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86 {
+    use std::arch::x86_64::*;
+
+    macro_rules! lines {
+        ($set:literal, $lines:ident, $line:ident, $lanes:literal, $load:ident, $stream:ident) => {
+            /// Copies a line past the cache.
+            ///
+            /// # Safety
+            /// The processor has the instruction set, `from` is valid for reads of a line, and `to` is a line of the cache and valid for writes.
+            #[inline(always)]
+            pub(in super::super) unsafe fn $line(to: *mut f32, from: *const f32) {
+                for i in (0..16).step_by($lanes) {
+                    // SAFETY: promised by the caller.
+                    unsafe { $stream(to.add(i), $load(from.add(i))) };
+                }
+            }
+
+            /// # Safety
+            /// As for one line, of each of `n`.
+            #[target_feature(enable = $set)]
+            pub(super) unsafe fn $lines(to: *mut f32, from: *const f32, n: usize) {
+                for i in 0..n {
+                    // SAFETY: promised by the caller.
+                    unsafe { $line(to.add(16 * i), from.add(16 * i)) };
+                }
+            }
+        };
+    }
+    lines!(
+        "avx512f",
+        avx512,
+        line_avx512,
+        16,
+        _mm512_loadu_ps,
+        _mm512_stream_ps
+    );
+    lines!(
+        "avx2",
+        avx2,
+        line_avx2,
+        8,
+        _mm256_loadu_ps,
+        _mm256_stream_ps
+    );
+    lines!("sse2", sse2, line_sse2, 4, _mm_loadu_ps, _mm_stream_ps);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::stream_end;
+
+    fn copies<T: Scalar>(number: impl Fn(usize) -> T) {
+        const ROOM: usize = 120;
+        let from: Vec<T> = (0..ROOM).map(number).collect();
+        for (at, source) in (0..20).flat_map(|at| (0..3).map(move |source| (at, source))) {
+            for n in 0..ROOM - 20 {
+                let mut to = vec![T::ONE; ROOM];
+                copy(&mut to[at..at + n], &from[source..source + n]);
+                stream_end();
+                for (i, &x) in to.iter().enumerate() {
+                    let inside = (at..at + n).contains(&i);
+                    let expected = if inside {
+                        from[source + i - at]
+                    } else {
+                        T::ONE
+                    };
+                    assert!(x == expected, "{n} elements to {at}, element {i}");
+                }
+            }
+        }
+    }
+
+    /// Wherever lines begin, all is copied and nothing else is written.
+    #[test]
+    fn copies_agree_at_all_places() {
+        copies(|i| i as f32 + 2.0);
+        copies(|i| i as f64 + 2.0);
+        copies(|i| crate::Dual { re: i as f64 + 2.0, eps: 1.0 });
+    }
+}
