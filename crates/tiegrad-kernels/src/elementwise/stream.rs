@@ -114,7 +114,7 @@ mod tests {
         let from: Vec<T> = (0..ROOM).map(number).collect();
         for (at, source) in (0..20).flat_map(|at| (0..3).map(move |source| (at, source))) {
             for n in 0..ROOM - 20 {
-                let mut to = vec![T::ONE; ROOM];
+                let mut to = [T::ONE; ROOM];
                 copy(&mut to[at..at + n], &from[source..source + n]);
                 stream_end();
                 for (i, &x) in to.iter().enumerate() {
