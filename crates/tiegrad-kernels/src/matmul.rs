@@ -249,7 +249,7 @@ pub fn matmul<T: Scalar>(
         // SAFETY: every element that the sizes and strides reach is there, and `c` is borrowed exclusively.
         return unsafe { T::gemm(&g) };
     }
-    general(s, alpha, a, b, beta, epilogue, c);
+    general(s, alpha, &a, &b, beta, &epilogue, c);
 }
 
 /// [`matmul`] of all sizes.
@@ -257,17 +257,17 @@ pub fn matmul<T: Scalar>(
 fn general<T: Scalar>(
     s: MatmulShape,
     alpha: T,
-    mut a: Mat<'_, T>,
-    mut b: Mat<'_, T>,
+    a: &Mat<'_, T>,
+    b: &Mat<'_, T>,
     beta: T,
-    epilogue: Epilogue<'_, T>,
+    epilogue: &Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
     // Zeros become the largest number.
     let sizes = s.m.wrapping_sub(1) | s.n.wrapping_sub(1) | s.k.wrapping_sub(1);
     let strides = a.row | a.col | b.row | b.col | c.row | c.col;
     if s.batch == [1, 1] && (sizes | strides) >> (usize::BITS / 2 - 1) == 0 {
-        assert!(fit(s, &a, &b, &c), "{BEYOND}");
+        assert!(fit(s, a, b, &c), "{BEYOND}");
     } else {
         if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
             return;
@@ -276,25 +276,26 @@ fn general<T: Scalar>(
         if s.k != 0 {
             check(a.data.len(), s, [s.m, s.k], [a.row, a.col], a.batch);
             check(b.data.len(), s, [s.k, s.n], [b.row, b.col], b.batch);
-        } else {
-            // Nothing is read, and no stride is too large for it.
-            (a.row, a.col, a.batch) = (0, 1, [0, 0]);
-            (b.row, b.col, b.batch) = (0, 1, [0, 0]);
         }
     }
     let of_c = (c.batch, [c.row, c.col]);
-    let mut g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
+    let mut g = Gemm::of(s, alpha, a, b, beta, epilogue, c);
+    let mut batch = [a.batch, b.batch];
+    if s.k == 0 {
+        // Nothing is read, and no stride is too large for it.
+        (g.a_row, g.a_col, g.b_row, g.b_col) = (0, 1, 0, 1);
+        batch = [[0, 0]; 2];
+    }
     g.orient(simd::level);
     let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
     // SAFETY: `fit` or `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
         if s.batch != [1, 1] {
-            let (mut a, mut b) = (a.batch, b.batch);
             if g.bias_by_row != epilogue.by_row {
                 // `orient` has exchanged the operands.
-                std::mem::swap(&mut a, &mut b);
+                batch.reverse();
             }
-            batched(&g, s, [a, b, of_c.0], of_c.1);
+            batched(&g, s, [batch[0], batch[1], of_c.0], of_c.1);
         } else if work < PARALLEL {
             T::gemm(&g);
         } else {

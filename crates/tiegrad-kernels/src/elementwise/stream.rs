@@ -135,6 +135,9 @@ mod tests {
     fn copies_agree_at_all_places() {
         copies(|i| i as f32 + 2.0);
         copies(|i| i as f64 + 2.0);
-        copies(|i| crate::Dual { re: i as f64 + 2.0, eps: 1.0 });
+        copies(|i| crate::Dual {
+            re: i as f64 + 2.0,
+            eps: 1.0,
+        });
     }
 }

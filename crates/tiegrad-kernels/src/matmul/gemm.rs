@@ -4,7 +4,7 @@ use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::dots::Dots;
 use super::epilogue::relu;
 use super::narrow::{Narrow, together};
-use super::outer::Outer;
+use super::outer::outer;
 use super::resident::{Resident, is_resident};
 use super::tile::Strip;
 use super::tiny::Tiny;
@@ -84,7 +84,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         }
         let shortest = if g.k <= 3 { 2 } else { 4 };
         if g.k >= 1 && g.k <= 8 && g.n >= shortest * V::LANES && g.b_col == 1 {
-            return V::call(Outer::<V>(g));
+            return outer::<V>(g);
         }
         if g.k <= V::KC && g.b_col == 1 && !worth_packing::<V>(g) {
             return in_place::<V>(g);

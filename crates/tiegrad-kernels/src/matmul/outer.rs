@@ -7,76 +7,102 @@ use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 
 /// A product with an inner dimension of 1 to 8, which takes about the time of writing the result: in the order of memory, a few rows at a time.
-pub(super) struct Outer<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
-
-impl<V: Vector> Kernel for Outer<'_, V> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let g = self.0;
-        let span = SPAN / (g.k * size_of::<V::Elem>());
-        for j in (0..g.n).step_by(span) {
-            let g = &g.part(0, g.m, j, span.min(g.n - j));
-            // SAFETY: promised by the caller.
-            unsafe {
-                match g.k {
-                    1 => outer::<V, 1>(g),
-                    2 => outer::<V, 2>(g),
-                    3 => outer::<V, 3>(g),
-                    4 => outer::<V, 4>(g),
-                    5 => outer::<V, 5>(g),
-                    6 => outer::<V, 6>(g),
-                    7 => outer::<V, 7>(g),
-                    _ => outer::<V, 8>(g),
-                }
-            }
+///
+/// # Safety
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; rows of `b` and of the result are contiguous.
+#[inline(always)]
+pub(super) unsafe fn outer<V: Vector>(g: &Gemm<V::Elem>) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if g.n * g.k * size_of::<V::Elem>() <= SPAN {
+            span::<V>(g);
+        } else {
+            spans::<V>(g);
         }
+    }
+}
+
+/// # Safety
+/// As [`outer`].
+#[inline(never)]
+unsafe fn spans<V: Vector>(g: &Gemm<V::Elem>) {
+    let size = SPAN / (g.k * size_of::<V::Elem>());
+    for j in (0..g.n).step_by(size) {
+        // SAFETY: a part of the product.
+        unsafe { span::<V>(&g.part(0, g.m, j, size.min(g.n - j))) };
     }
 }
 
 /// Bytes of the rows of `b` that pass over all rows of the result before their next columns do: they stay in the first-level cache.
 const SPAN: usize = 16 << 10;
 
+/// A product whose rows of `b` stay in the first-level cache. A function for each depth: in one, what all of them compute first would cost as much as
+/// a small product.
+///
 /// # Safety
-/// As [`Scalar::gemm`]; k = K; rows of `b` and of the result are contiguous.
-#[inline(always)]
-unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
-    // Vectors that are written across the end of a line take twice the time. Rows that begin at different places of a line are written one by one where
-    // they are long and there is least to compute, several others at once, which read `b` once for all.
-    let line = V::LANES * size_of::<V::Elem>();
-    let few = if const { many_registers::<V>() } {
-        1
-    } else {
-        2
-    };
-    let together =
-        K > few || g.n < 12 * V::LANES || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line);
-    let mut i = 0;
-    // SAFETY: rows are within the result.
+/// As [`outer`].
+#[inline(never)]
+unsafe fn span<V: Vector>(g: &Gemm<V::Elem>) {
+    // SAFETY: promised by the caller.
     unsafe {
-        // K vectors for each row, one sum each and one of `b` fit into the registers.
-        if together && const { !many_registers::<V>() } {
-            while g.m - i >= 2 {
+        match g.k {
+            1 => V::call(Outer::<V, 1>(g)),
+            2 => V::call(Outer::<V, 2>(g)),
+            3 => V::call(Outer::<V, 3>(g)),
+            4 => V::call(Outer::<V, 4>(g)),
+            5 => V::call(Outer::<V, 5>(g)),
+            6 => V::call(Outer::<V, 6>(g)),
+            7 => V::call(Outer::<V, 7>(g)),
+            _ => V::call(Outer::<V, 8>(g)),
+        }
+    }
+}
+
+/// A product with k = K; rows of `b` and of the result are contiguous.
+struct Outer<'a, V: Vector, const K: usize>(&'a Gemm<V::Elem>);
+
+impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        // Vectors that are written across the end of a line take twice the time. Rows that begin at different places of a line are written one by one where
+        // they are long and there is least to compute, several others at once, which read `b` once for all.
+        let line = V::LANES * size_of::<V::Elem>();
+        let few = if const { many_registers::<V>() } {
+            1
+        } else {
+            2
+        };
+        let together =
+            K > few || g.n < 12 * V::LANES || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line);
+        let mut i = 0;
+        // SAFETY: rows are within the result.
+        unsafe {
+            // K vectors for each row, one sum each and one of `b` fit into the registers.
+            if together && const { !many_registers::<V>() } {
+                while g.m - i >= 2 {
+                    outer_rows::<V, K, 2>(g, i);
+                    i += 2;
+                }
+            } else if together && const { K > 6 } {
+                while g.m - i >= 3 {
+                    outer_rows::<V, K, 3>(g, i);
+                    i += 3;
+                }
+            } else if together {
+                while g.m - i >= 4 {
+                    outer_rows::<V, K, 4>(g, i);
+                    i += 4;
+                }
+            }
+            if together && const { many_registers::<V>() } && g.m - i >= 2 {
                 outer_rows::<V, K, 2>(g, i);
                 i += 2;
             }
-        } else if together && const { K > 6 } {
-            while g.m - i >= 3 {
-                outer_rows::<V, K, 3>(g, i);
-                i += 3;
+            while i < g.m {
+                outer_rows::<V, K, 1>(g, i);
+                i += 1;
             }
-        } else if together {
-            while g.m - i >= 4 {
-                outer_rows::<V, K, 4>(g, i);
-                i += 4;
-            }
-        }
-        if together && const { many_registers::<V>() } && g.m - i >= 2 {
-            outer_rows::<V, K, 2>(g, i);
-            i += 2;
-        }
-        while i < g.m {
-            outer_rows::<V, K, 1>(g, i);
-            i += 1;
         }
     }
 }
@@ -84,7 +110,7 @@ unsafe fn outer<V: Vector, const K: usize>(g: &Gemm<V::Elem>) {
 /// Rows `i..i + R`.
 ///
 /// # Safety
-/// As [`outer`]; the rows are within the result.
+/// As [`Scalar::gemm`](crate::Scalar); k = K, and the rows are within the result.
 #[inline(always)]
 unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem>, i: usize) {
     // SAFETY: rows, columns and p < K are within the sizes, so the caller promises that they are valid.
