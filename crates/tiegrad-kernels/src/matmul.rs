@@ -237,19 +237,41 @@ pub fn matmul<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
+    if s.batch == [1, 1] && is_tiny::<T>(s.m, s.n, s.k) {
+        // SAFETY: just seen.
+        unsafe { smallest(s, alpha, &a, &b, beta, &epilogue, c) };
+    } else {
+        general(s, alpha, &a, &b, beta, &epilogue, c);
+    }
+}
+
+/// [`matmul`] of the smallest sizes.
+///
+/// # Safety
+/// [`is_tiny`] of the sizes.
+#[inline(never)]
+unsafe fn smallest<T: Scalar>(
+    s: MatmulShape,
+    alpha: T,
+    a: &Mat<'_, T>,
+    b: &Mat<'_, T>,
+    beta: T,
+    epilogue: &Epilogue<'_, T>,
+    c: MatMut<'_, T>,
+) {
     // The usual strides, of which no product with a size is too large for a number.
     let strides = a.row | a.col | b.row | b.col | c.row | c.col;
-    if s.batch == [1, 1]
-        && is_tiny::<T>(s.m, s.n, s.k)
-        && c.col == 1
-        && strides < 1 << (usize::BITS / 2)
-    {
-        assert!(fit(s, &a, &b, &c), "{BEYOND}");
-        let g = Gemm::of(s, alpha, &a, &b, beta, &epilogue, c);
-        // SAFETY: every element that the sizes and strides reach is there, and `c` is borrowed exclusively.
-        return unsafe { T::gemm(&g) };
+    if c.col != 1 || strides >= 1 << (usize::BITS / 2) {
+        return general(s, alpha, a, b, beta, epilogue, c);
     }
-    general(s, alpha, &a, &b, beta, &epilogue, c);
+    assert!(fit(s, a, b, &c), "{BEYOND}");
+    let g = Gemm::of(s, alpha, a, b, beta, epilogue, c);
+    // SAFETY: every element that the sizes and strides reach is there, and `c` is borrowed exclusively. The sizes are tiny, as the caller promises: nothing
+    // asks again.
+    unsafe {
+        std::hint::assert_unchecked(is_tiny::<T>(s.m, s.n, s.k));
+        T::gemm(&g);
+    }
 }
 
 /// [`matmul`] of all sizes.

@@ -9,7 +9,7 @@ use crate::simd::Level;
 
 impl<T: Scalar> Gemm<T> {
     /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape, with the vectors of the level.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn orient(&mut self, level: impl Fn() -> Level) {
         if self.is_tiny() {
             return;
@@ -53,6 +53,7 @@ impl<T: Scalar> Gemm<T> {
     }
 
     /// How many of the last columns are better computed as dot products; rows of `a` are contiguous.
+    #[inline(never)]
     fn dots(&self, level: impl Fn() -> Level) -> usize {
         let contiguous = self.b_row == 1 && (self.b_col != 1 || self.n == 1);
         if self.m <= 3 {
