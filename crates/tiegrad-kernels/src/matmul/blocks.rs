@@ -1,7 +1,7 @@
 //! Products whose operands are copied first: when that pays, where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
-use super::dots::Dots;
+use super::dots::dots;
 use super::tile::{Strip, Strips, many_registers, tiles, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use super::wide::{CopiedStrips, rows_of_block, takes_wide_tiles};
@@ -156,7 +156,7 @@ pub(super) unsafe fn columns_packed<V: Vector>(g: &Gemm<V::Elem>) {
                 width,
             });
             (part.b, part.b_row, part.b_col) = (room, 1, width);
-            V::call(Dots::<V>(&part));
+            dots::<V>(&part);
         }
     });
 }

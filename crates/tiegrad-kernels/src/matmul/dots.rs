@@ -9,7 +9,44 @@ use crate::simd::opaque;
 
 /// Rows of `a` times columns of `b`, both contiguous, as dot products along the inner dimension: for a result of few rows or
 /// columns, which would leave vectors along its rows mostly empty.
-pub(super) struct Dots<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+///
+/// # Safety
+/// As [`Scalar::gemm`], and the processor has the vector's instruction set; the inner strides are 1.
+#[inline(always)]
+pub(super) unsafe fn dots<V: Vector>(g: &Gemm<V::Elem>) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if g.m == 1 && g.n <= most_columns::<V>() {
+            V::call(Single::<V>(g));
+        } else {
+            V::call(Dots::<V>(g));
+        }
+    }
+}
+
+/// One row and at most as many columns as a group has: without what all tiles would compute first.
+struct Single<'a, V: Vector>(&'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Single<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        // SAFETY: promised by the caller; each of the columns is one of the product's.
+        unsafe {
+            match g.n {
+                1 => tile::<V, 1, 1>(g, 0, 0),
+                2 => tile::<V, 1, 2>(g, 0, 0),
+                3 if const { many_registers::<V>() } => tile::<V, 1, 3>(g, 0, 0),
+                4 if const { many_registers::<V>() } => tile::<V, 1, 4>(g, 0, 0),
+                _ => {}
+            }
+            g.activate(0, 1, 0, g.n);
+        }
+    }
+}
+
+/// All rows and columns in groups.
+struct Dots<'a, V: Vector>(&'a Gemm<V::Elem>);
 
 impl<V: Vector> Kernel for Dots<'_, V> {
     #[inline(always)]
@@ -74,22 +111,22 @@ unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: 
     unsafe {
         if const { many_registers::<V>() && N <= 2 } {
             while end - i >= 8 {
-                dots::<V, 8, N>(g, i, j);
+                tile::<V, 8, N>(g, i, j);
                 i += 8;
             }
         }
         while end - i >= 4 {
-            dots::<V, 4, N>(g, i, j);
+            tile::<V, 4, N>(g, i, j);
             i += 4;
         }
         match end - i {
-            3 if const { many_registers::<V>() } => dots::<V, 3, N>(g, i, j),
+            3 if const { many_registers::<V>() } => tile::<V, 3, N>(g, i, j),
             3 => {
-                dots::<V, 2, N>(g, i, j);
-                dots::<V, 1, N>(g, i + 2, j);
+                tile::<V, 2, N>(g, i, j);
+                tile::<V, 1, N>(g, i + 2, j);
             }
-            2 => dots::<V, 2, N>(g, i, j),
-            1 => dots::<V, 1, N>(g, i, j),
+            2 => tile::<V, 2, N>(g, i, j),
+            1 => tile::<V, 1, N>(g, i, j),
             _ => {}
         }
     }
@@ -100,7 +137,7 @@ unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: 
 /// # Safety
 /// As [`columns`].
 #[inline(always)]
-unsafe fn dots<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize, j: usize) {
+unsafe fn tile<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize, j: usize) {
     let plain = g.is_plain();
     // Where four sums follow each other in memory, they are written at once.
     let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);

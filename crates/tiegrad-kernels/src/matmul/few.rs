@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::gemm::store;
-use super::vector::Vector;
+use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 use crate::simd::opaque;
 use std::mem::MaybeUninit;
@@ -66,37 +66,45 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
 }
 
 /// Bytes of a `b` that stays in the first-level cache, in whatever order it is read.
-pub(super) const SMALL: usize = 16 << 10;
+const SMALL: usize = 16 << 10;
+
+/// Whether the product is one for [`Row`].
+#[inline(always)]
+pub(super) fn is_small_row<T>(g: &Gemm<T>) -> bool {
+    g.m == 1 && g.b_col == 1 && g.k.saturating_mul(g.n).saturating_mul(size_of::<T>()) <= SMALL
+}
 
 /// One row times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
-///
-/// # Safety
-/// As [`Scalar::gemm`](crate::Scalar); m = 1.
-#[inline(always)]
-pub(super) unsafe fn row<V: Vector>(g: &Gemm<V::Elem>) {
-    let mut j = 0;
-    // SAFETY: columns are within the sizes; the rest is promised by the caller.
-    unsafe {
-        while g.n - j > 6 * V::LANES {
-            columns::<V, 4, false>(g, j);
-            j += 4 * V::LANES;
+pub(super) struct Row<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+
+impl<V: Vector> Kernel for Row<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        let mut j = 0;
+        // SAFETY: columns are within the sizes; the rest is promised by the caller.
+        unsafe {
+            while g.n - j > 6 * V::LANES {
+                columns::<V, 4, false>(g, j);
+                j += 4 * V::LANES;
+            }
+            match (g.n - j).div_ceil(V::LANES) {
+                1 => columns::<V, 1, true>(g, j),
+                2 => columns::<V, 2, true>(g, j),
+                3 => columns::<V, 3, true>(g, j),
+                4 => columns::<V, 4, true>(g, j),
+                5 => columns::<V, 5, true>(g, j),
+                _ => columns::<V, 6, true>(g, j),
+            }
+            g.activate(0, 1, 0, g.n);
         }
-        match (g.n - j).div_ceil(V::LANES) {
-            1 => columns::<V, 1, true>(g, j),
-            2 => columns::<V, 2, true>(g, j),
-            3 => columns::<V, 3, true>(g, j),
-            4 => columns::<V, 4, true>(g, j),
-            5 => columns::<V, 5, true>(g, j),
-            _ => columns::<V, 6, true>(g, j),
-        }
-        g.activate(0, 1, 0, g.n);
     }
 }
 
 /// N vectors of columns from `j` on of one row; with TAIL the last of them, of which there may be fewer in the last vector.
 ///
 /// # Safety
-/// As [`row`]; the columns are within the sizes.
+/// As [`Scalar::gemm`](crate::Scalar); m = 1, and the columns are within the sizes.
 #[inline(always)]
 unsafe fn columns<V: Vector, const N: usize, const TAIL: bool>(g: &Gemm<V::Elem>, j: usize) {
     // SAFETY: promised by the caller.

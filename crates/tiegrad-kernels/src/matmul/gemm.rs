@@ -1,8 +1,9 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
-use super::dots::Dots;
+use super::dots::dots;
 use super::epilogue::relu;
+use super::few::{Row, is_small_row};
 use super::narrow::{Narrow, together};
 use super::outer::outer;
 use super::resident::{Resident, is_resident};
@@ -61,12 +62,15 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         }
         if g.dots != 0 {
             if g.dots == g.n && g.b_row == 1 {
-                return V::call(Dots::<V>(g));
+                return dots::<V>(g);
             }
             return dotted::<V>(g);
         }
         if g.c_col != 1 {
             return scattered::<V>(g);
+        }
+        if is_small_row(g) && g.k <= V::KC {
+            return V::call(Row::<V>(g));
         }
         let rows = together(g, V::LANES);
         if rows > 0 {
@@ -107,7 +111,7 @@ unsafe fn dotted<V: Vector>(g: &Gemm<V::Elem>) {
             gemm::<V>(&g.part(0, g.m, 0, first));
         }
         if last.b_row == 1 {
-            V::call(Dots::<V>(&last));
+            dots::<V>(&last);
         } else {
             columns_packed::<V>(&last);
         }

@@ -1,6 +1,6 @@
 //! Tiles of the result that are held in registers.
 
-use super::few::{SMALL, row, rows};
+use super::few::{Row, is_small_row, rows};
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
@@ -30,10 +30,10 @@ impl<V: Vector> Kernel for Strips<'_, V> {
         let mut j = 0;
         // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
         unsafe {
-            let bytes = g.k.saturating_mul(g.n).saturating_mul(size_of::<V::Elem>());
-            if g.m == 1 && bytes <= SMALL {
-                return row::<V>(g);
+            if is_small_row(g) {
+                return V::call(Row::<V>(g));
             }
+            let bytes = g.k.saturating_mul(g.n).saturating_mul(size_of::<V::Elem>());
             // Two rows gain where `b` is not in the first-level cache.
             if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8
                 || g.m == 2 && g.n >= 4 * V::LANES && bytes >= 64 << 10
