@@ -19,7 +19,7 @@ use crate::strided::{BLOCK, Walk, stage};
 use crate::threads::for_each_run;
 pub use copy::copy_strided;
 
-/// The fewest elements per chunk of a parallel loop; loops of fewer than two run on the calling thread.
+/// Elements per chunk of a parallel loop over a small array; loops of fewer than two chunks run on the calling thread.
 pub(crate) const RUN: usize = 16 * 1024;
 
 /// A function of one number that is always inlined into its loop.
@@ -290,11 +290,11 @@ pub(crate) fn run_size(n: usize) -> usize {
     }
 }
 
-/// The same with at least `least` elements: of large arrays more, since at each chunk's beginning memory is not read ahead yet, and at its end too
-/// far, into what the other thread has.
+/// Between `least` and 4 [`RUN`] elements, more of larger arrays: at a chunk's beginning memory is not read ahead yet, and at its end too far, into what
+/// another thread has. Chunks begin where vectors do.
 #[inline(always)]
 pub(crate) fn run_within(n: usize, least: usize) -> usize {
-    (n / 32).clamp(least, 4 * RUN)
+    (n / 64).next_multiple_of(BLOCK).clamp(least, 4 * RUN)
 }
 
 multiversion! {

@@ -41,7 +41,7 @@ pub(crate) use gemm::gemm_plain;
 pub use packed::Job;
 pub use packed::{PackRoom, Packed, matmul_packed};
 use parallel::{PARALLEL, batched, split};
-use tiny::is_tiny;
+use tiny::{is_tiniest, is_tiny, may_be_tiny};
 
 /// The sizes of a product: `m x k` times `k x n`, `batch[0] * batch[1]` times.
 ///
@@ -202,6 +202,8 @@ pub struct Gemm<T> {
     /// How many of the last columns are computed as dot products with vectors along the inner dimension. This orders the
     /// sum differently, so it is decided from the whole shape.
     pub(crate) dots: usize,
+    /// Whether this is one of the smallest products, with contiguous rows of the result, which are left as they are.
+    pub(crate) tiny: bool,
 }
 
 // SAFETY: a Gemm is only numbers and addresses; who runs one answers for its pointers.
@@ -237,20 +239,19 @@ pub fn matmul<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
-    if s.batch == [1, 1] && is_tiny::<T>(s.m, s.n, s.k) {
-        // SAFETY: just seen.
-        unsafe { smallest(s, alpha, &a, &b, beta, &epilogue, c) };
+    let sizes = [s.m, s.n, s.k];
+    if s.batch == [1, 1] && is_tiniest::<T>(sizes) {
+        tiniest(s, alpha, &a, &b, beta, &epilogue, c);
+    } else if s.batch == [1, 1] && may_be_tiny::<T>(sizes, b.col) {
+        small(s, alpha, &a, &b, beta, &epilogue, c);
     } else {
         general(s, alpha, &a, &b, beta, &epilogue, c);
     }
 }
 
-/// [`matmul`] of the smallest sizes.
-///
-/// # Safety
-/// [`is_tiny`] of the sizes.
+/// [`matmul`] of sizes for which [`is_tiniest`] says yes. A function of its own, as the next two: what one needs first, the others do not.
 #[inline(never)]
-unsafe fn smallest<T: Scalar>(
+fn tiniest<T: Scalar>(
     s: MatmulShape,
     alpha: T,
     a: &Mat<'_, T>,
@@ -259,19 +260,55 @@ unsafe fn smallest<T: Scalar>(
     epilogue: &Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
-    // The usual strides, of which no product with a size is too large for a number.
-    let strides = a.row | a.col | b.row | b.col | c.row | c.col;
-    if c.col != 1 || strides >= 1 << (usize::BITS / 2) {
-        return general(s, alpha, a, b, beta, epilogue, c);
+    if has_usual_strides(a, b, &c) {
+        tiny(s, alpha, a, b, beta, epilogue, c);
+    } else {
+        general(s, alpha, a, b, beta, epilogue, c);
     }
+}
+
+/// [`matmul`] of sizes that may be tiny.
+#[inline(never)]
+fn small<T: Scalar>(
+    s: MatmulShape,
+    alpha: T,
+    a: &Mat<'_, T>,
+    b: &Mat<'_, T>,
+    beta: T,
+    epilogue: &Epilogue<'_, T>,
+    c: MatMut<'_, T>,
+) {
+    let is_tiny = is_tiny::<T>([s.m, s.n, s.k], b.col, || simd::level().bytes());
+    if is_tiny && has_usual_strides(a, b, &c) {
+        tiny(s, alpha, a, b, beta, epilogue, c);
+    } else {
+        general(s, alpha, a, b, beta, epilogue, c);
+    }
+}
+
+/// Whether rows of the result are contiguous, and no product of a stride with one of the smallest sizes is too large for a number.
+#[inline(always)]
+fn has_usual_strides<T>(a: &Mat<'_, T>, b: &Mat<'_, T>, c: &MatMut<'_, T>) -> bool {
+    let strides = a.row | a.col | b.row | b.col | c.row;
+    c.col == 1 && strides < 1 << (usize::BITS / 2)
+}
+
+/// [`matmul`] of the smallest sizes, which are not 0, with usual strides.
+#[inline(always)]
+fn tiny<T: Scalar>(
+    s: MatmulShape,
+    alpha: T,
+    a: &Mat<'_, T>,
+    b: &Mat<'_, T>,
+    beta: T,
+    epilogue: &Epilogue<'_, T>,
+    c: MatMut<'_, T>,
+) {
     assert!(fit(s, a, b, &c), "{BEYOND}");
-    let g = Gemm::of(s, alpha, a, b, beta, epilogue, c);
-    // SAFETY: every element that the sizes and strides reach is there, and `c` is borrowed exclusively. The sizes are tiny, as the caller promises: nothing
-    // asks again.
-    unsafe {
-        std::hint::assert_unchecked(is_tiny::<T>(s.m, s.n, s.k));
-        T::gemm(&g);
-    }
+    let mut g = Gemm::of(s, alpha, a, b, beta, epilogue, c);
+    g.tiny = true;
+    // SAFETY: every element that the sizes and strides reach is there, and `c` is borrowed exclusively.
+    unsafe { T::gemm(&g) };
 }
 
 /// [`matmul`] of all sizes.
@@ -308,7 +345,12 @@ fn general<T: Scalar>(
         (g.a_row, g.a_col, g.b_row, g.b_col) = (0, 1, 0, 1);
         batch = [[0, 0]; 2];
     }
-    g.orient(simd::level);
+    if s.batch == [1, 1] {
+        // The smallest have been seen; those with unusual strides may be computed as any other.
+        g.arrange(simd::level);
+    } else {
+        g.orient(simd::level);
+    }
     let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
     // SAFETY: `fit` or `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
@@ -377,6 +419,7 @@ impl<T: Scalar> Gemm<T> {
             bias_by_row: false,
             activation: Activation::None,
             dots: 0,
+            tiny: false,
         }
     }
 
@@ -408,12 +451,6 @@ impl<T: Scalar> Gemm<T> {
             activation: epilogue.activation,
             ..Gemm::new(s.m, s.n, s.k)
         }
-    }
-
-    /// Whether this is one of the smallest products, which [`orient`](Gemm::orient) leaves as they are.
-    #[inline(always)]
-    fn is_tiny(&self) -> bool {
-        self.c_col == 1 && T::VECTORIZED && is_tiny::<T>(self.m, self.n, self.k)
     }
 
     /// Whether sums are written as they are, but for a long activation, which [`activate`](Gemm::activate) applies.

@@ -236,7 +236,8 @@ fn copy_rows<T: Scalar>(
         let dst = &mut dst[d..d + (n - 1) * sd + 1];
         let src = &src[s..s + (n - 1) * ss + 1];
         match (sd, ss, w) {
-            (1, 1, Write::Overwrite) if past => stream::copy(dst, src),
+            // SAFETY: the level is what the machine has, and the end follows below.
+            (1, 1, Write::Overwrite) if past => unsafe { stream::copy(level(), dst, src) },
             (1, 1, Write::Overwrite) => dst.copy_from_slice(src),
             (1, 1, Write::Accumulate) => {
                 for (o, &x) in dst.iter_mut().zip(src) {

@@ -1,20 +1,21 @@
 //! Copies past the cache: a line that is written whole need not be read first, and what would not stay in the cache drives nothing out of it.
 
 use crate::scalar::Scalar;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::{Level, level};
+use crate::simd::Level;
 
 /// Bytes of a result that is written past the cache.
 pub(super) const STREAMED: usize = 16 << 20;
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
 
-/// `to = from`, past the cache but for the lines that `to` has only parts of. Before another thread may look, [`stream_end`](crate::simd::stream_end)
-/// must follow.
+/// `to = from`, past the cache but for the lines that `to` has only parts of.
+///
+/// # Safety
+/// The machine has the level. Before `to` is used again, [`stream_end`](crate::simd::stream_end) must follow on this thread.
 ///
 /// # Panics
 /// If lengths differ.
-pub(super) fn copy<T: Scalar>(to: &mut [T], from: &[T]) {
+pub(super) unsafe fn copy<T: Scalar>(level: Level, to: &mut [T], from: &[T]) {
     assert_eq!(to.len(), from.len(), "stream::copy: lengths differ");
     if !T::VECTORIZED {
         to.copy_from_slice(from);
@@ -27,8 +28,8 @@ pub(super) fn copy<T: Scalar>(to: &mut [T], from: &[T]) {
     to[end..].copy_from_slice(&from[end..]);
     let (to, from) = (&mut to[lead..end], &from[lead..end]);
     let n = to.len() / line;
-    // SAFETY: both slices have n lines, and those of `to` are lines of the cache.
-    unsafe { lines(to.as_mut_ptr().cast(), from.as_ptr().cast(), n) };
+    // SAFETY: both slices have n lines, and those of `to` are lines of the cache; the rest is promised by the caller.
+    unsafe { lines(level, to.as_mut_ptr().cast(), from.as_ptr().cast(), n) };
 }
 
 /// Elements from here to the next line of the cache.
@@ -40,18 +41,21 @@ pub(super) fn lead<T>(p: *const T) -> usize {
 /// Copies `n` lines.
 ///
 /// # Safety
-/// `from` is valid for reads of n lines, and `to` is n lines of the cache and valid for writes.
-unsafe fn lines(to: *mut f32, from: *const f32, n: usize) {
-    // SAFETY: promised by the caller; the processor has the level in use, and SSE2 is in the baseline of x86-64.
+/// The machine has the level, `from` is valid for reads of n lines, and `to` is n lines of the cache and valid for writes.
+unsafe fn lines(level: Level, to: *mut f32, from: *const f32, n: usize) {
+    // SAFETY: promised by the caller; SSE2 is in the baseline of x86-64.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        match level() {
+        match level {
             Level::Avx512 => x86::avx512(to, from, n),
             Level::Avx2 => x86::avx2(to, from, n),
             _ => x86::sse2(to, from, n),
         }
         #[cfg(not(target_arch = "x86_64"))]
-        to.copy_from_nonoverlapping(from, n * (LINE / size_of::<f32>()));
+        {
+            let _ = level;
+            to.copy_from_nonoverlapping(from, n * (LINE / size_of::<f32>()));
+        }
     }
 }
 
@@ -107,24 +111,31 @@ pub(super) mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::stream_end;
+    use crate::Dual;
+    use crate::simd::{best, stream_end};
 
-    fn copies<T: Scalar>(number: impl Fn(usize) -> T) {
+    fn copies<T: Scalar>(number: impl Fn(usize) -> T, same: impl Fn(T, T) -> bool) {
         const ROOM: usize = 120;
         let from: Vec<T> = (0..ROOM).map(number).collect();
-        for (at, source) in (0..20).flat_map(|at| (0..3).map(move |source| (at, source))) {
-            for n in 0..ROOM - 20 {
-                let mut to = [T::ONE; ROOM];
-                copy(&mut to[at..at + n], &from[source..source + n]);
-                stream_end();
-                for (i, &x) in to.iter().enumerate() {
-                    let inside = (at..at + n).contains(&i);
-                    let expected = if inside {
-                        from[source + i - at]
-                    } else {
-                        T::ONE
-                    };
-                    assert!(x == expected, "{n} elements to {at}, element {i}");
+        for level in best().and_below() {
+            for (at, source) in (0..20).flat_map(|at| (0..3).map(move |source| (at, source))) {
+                for n in 0..ROOM - 20 {
+                    let mut to = [T::ONE; ROOM];
+                    // SAFETY: the machine has the level, and the end follows.
+                    unsafe { copy(level, &mut to[at..at + n], &from[source..source + n]) };
+                    stream_end();
+                    for (i, &x) in to.iter().enumerate() {
+                        let inside = (at..at + n).contains(&i);
+                        let expected = if inside {
+                            from[source + i - at]
+                        } else {
+                            T::ONE
+                        };
+                        assert!(
+                            same(x, expected),
+                            "{n} elements to {at}, element {i}, {level:?}"
+                        );
+                    }
                 }
             }
         }
@@ -132,12 +143,13 @@ mod tests {
 
     /// Wherever lines begin, all is copied and nothing else is written.
     #[test]
-    fn copies_agree_at_all_places() {
-        copies(|i| i as f32 + 2.0);
-        copies(|i| i as f64 + 2.0);
-        copies(|i| crate::Dual {
+    fn copies_agree_at_all_places_on_every_level() {
+        copies(|i| i as f32 + 2.0, |x, y| x == y);
+        copies(|i| i as f64 + 2.0, |x, y| x == y);
+        let dual = |i| Dual {
             re: i as f64 + 2.0,
-            eps: 1.0,
-        });
+            eps: i as f64 + 3.0,
+        };
+        copies(dual, |x, y| x.re == y.re && x.eps == y.eps);
     }
 }

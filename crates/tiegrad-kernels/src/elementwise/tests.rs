@@ -255,6 +255,35 @@ fn large_copies_of_rows_agree() {
             assert!(agrees, "row {r}, rows {stride} apart");
         }
     }
+    // One long row, which several tasks share.
+    let out = same_for_all_threads(|| {
+        let mut out = vec![f64::NAN; n * m + 2];
+        let numbers: Vec<f64> = (0..n * m).map(|i| i as f64).collect();
+        copy_strided(
+            Write::Overwrite,
+            &mut out[1..],
+            &[1],
+            &numbers,
+            &[1],
+            &[n * m],
+        );
+        out
+    });
+    assert!(out[0].is_nan() && out[n * m + 1].is_nan());
+    assert!((0..n * m).all(|i| out[i + 1] == i as f64));
+}
+
+/// Arrays so large that their parallel runs are longer.
+#[test]
+fn long_runs_agree() {
+    let n = 100 * RUN + 13;
+    assert!(run_size(n) > RUN && run_size(n) < 4 * RUN);
+    let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
+    let mut y = vec![f32::NAN; n];
+    map(Write::Overwrite, &mut y, &x, |x| x + 1.0);
+    assert!((0..n).all(|i| y[i] == i as f32 + 1.0));
+    zip(Write::Accumulate, &mut y, &x, &x, |x, y| x - y);
+    assert!((0..n).all(|i| y[i] == i as f32 + 1.0));
 }
 
 /// The derivative of each activation, by dual numbers; and the values in `f32` and `f64` agree.

@@ -35,10 +35,10 @@ impl<V: Vector> Kernel for Single<'_, V> {
         unsafe {
             match g.n {
                 1 => tile::<V, 1, 1>(g, 0, 0),
+                _ if const { !many_registers::<V>() } => tile::<V, 1, 2>(g, 0, 0),
                 2 => tile::<V, 1, 2>(g, 0, 0),
-                3 if const { many_registers::<V>() } => tile::<V, 1, 3>(g, 0, 0),
-                4 if const { many_registers::<V>() } => tile::<V, 1, 4>(g, 0, 0),
-                _ => {}
+                3 => tile::<V, 1, 3>(g, 0, 0),
+                _ => tile::<V, 1, 4>(g, 0, 0),
             }
             g.activate(0, 1, 0, g.n);
         }

@@ -74,7 +74,8 @@ pub(super) fn is_small_row<T>(g: &Gemm<T>) -> bool {
     g.m == 1 && g.b_col == 1 && g.k.saturating_mul(g.n).saturating_mul(size_of::<T>()) <= SMALL
 }
 
-/// One row times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
+/// One row times a small `b` with contiguous rows, k <= KC, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
+/// To be run where [`is_small_row`] says yes.
 pub(super) struct Row<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
 
 impl<V: Vector> Kernel for Row<'_, V> {
@@ -82,7 +83,7 @@ impl<V: Vector> Kernel for Row<'_, V> {
     unsafe fn run(self) {
         let g = self.0;
         let mut j = 0;
-        // SAFETY: columns are within the sizes; the rest is promised by the caller.
+        // SAFETY: m = 1 and columns are within the sizes; the rest is promised by the caller.
         unsafe {
             while g.n - j > 6 * V::LANES {
                 columns::<V, 4, false>(g, j);

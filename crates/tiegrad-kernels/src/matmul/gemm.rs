@@ -42,8 +42,7 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
 pub(super) unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
-        // A small part of a product of dot products keeps the order of its sums.
-        if g.dots == 0 && g.is_tiny() {
+        if g.tiny {
             V::call(Tiny::<V>(g));
         } else {
             V::larger(g);

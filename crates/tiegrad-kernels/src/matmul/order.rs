@@ -4,16 +4,25 @@ use super::Gemm;
 use super::blocks::holds_columns;
 use super::choice::fits_half;
 use super::narrow::together;
+use super::tiny::is_tiny;
 use crate::scalar::Scalar;
 use crate::simd::Level;
 
 impl<T: Scalar> Gemm<T> {
-    /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape, with the vectors of the level.
+    /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape, with the vectors of the level; the smallest products stay as
+    /// they are.
     #[inline(never)]
     pub(super) fn orient(&mut self, level: impl Fn() -> Level) {
-        if self.is_tiny() {
-            return;
+        let sizes = [self.m, self.n, self.k];
+        self.tiny = self.c_col == 1 && is_tiny::<T>(sizes, self.b_col, || level().bytes());
+        if !self.tiny {
+            self.arrange(level);
         }
+    }
+
+    /// The same for a product that is not one of the smallest.
+    #[inline(never)]
+    pub(super) fn arrange(&mut self, level: impl Fn() -> Level) {
         // Short rows that share vectors stay rows.
         if self.n <= 4 && self.m >= 32 && T::VECTORIZED {
             let lanes = level().bytes() / size_of::<T>();

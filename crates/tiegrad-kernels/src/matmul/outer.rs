@@ -9,12 +9,12 @@ use crate::scalar::Arithmetic;
 /// A product with an inner dimension of 1 to 8, which takes about the time of writing the result: in the order of memory, a few rows at a time.
 ///
 /// # Safety
-/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; rows of `b` and of the result are contiguous.
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k is 1 to 8, and rows of `b` and of the result are contiguous.
 #[inline(always)]
 pub(super) unsafe fn outer<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
-        if g.n * g.k * size_of::<V::Elem>() <= SPAN {
+        if g.n.saturating_mul(g.k * size_of::<V::Elem>()) <= SPAN {
             span::<V>(g);
         } else {
             spans::<V>(g);

@@ -157,7 +157,7 @@ impl<T: Scalar> Gemm<T> {
     pub(super) fn takes_strips(mut self, level: Level) -> bool {
         let by_row = self.bias_by_row;
         self.orient(|| level);
-        self.dots == 0 && self.bias_by_row == by_row && !self.is_tiny()
+        self.dots == 0 && self.bias_by_row == by_row && !self.tiny
     }
 }
 

@@ -428,6 +428,24 @@ fn products_of_nothing_are_zero() {
     }
 }
 
+/// All ways into the smallest products, and what is next to them.
+#[test]
+fn small_ones_agree() {
+    for (m, k) in (1..=18).flat_map(|m| (1..=34).map(move |k| (m, k))) {
+        for n in [1, 2, 4, 5, 8, 9, 15, 16, 17] {
+            for (b, bias) in [(PLAIN, Bias::None), (T, Bias::PerColumn)] {
+                let case = Case {
+                    b,
+                    bias,
+                    ..case(m, n, k)
+                };
+                check::<f32>(case, 1);
+                check::<f64>(case, 2);
+            }
+        }
+    }
+}
+
 #[test]
 fn one_row_or_column_agrees() {
     for (batch, m, n, k) in [

@@ -6,16 +6,36 @@ use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 use std::mem::MaybeUninit;
 
-/// The largest size, and the most elements of `a`.
+/// The most rows and columns.
 const MOST: usize = 16;
-const ELEMENTS: usize = 64;
+/// The longest inner dimension, twice as long where columns of `b` need not be gathered: longer sums of contiguous columns are dot products.
+const DEPTH: usize = 16;
+/// Most elements of `a` where rows of the result are several vectors, or vectors are short.
+const FEW: usize = 64;
 
-/// Whether a product of these sizes is one of these: rows of the result are one vector of AVX-512, or a few smaller ones.
+/// Whether a product of these sizes is so small that it is one of these for all strides and vectors.
 #[inline(always)]
-pub(super) fn is_tiny<T>(m: usize, n: usize, k: usize) -> bool {
+pub(super) fn is_tiniest<T>([m, n, k]: [usize; 3]) -> bool {
     // Zeros become the largest number.
     let sizes = m.wrapping_sub(1) | n.wrapping_sub(1) | k.wrapping_sub(1);
-    sizes < MOST && m * k <= ELEMENTS && n * size_of::<T>() <= 64
+    sizes < MOST && m * k <= FEW && n * size_of::<T>() <= 64
+}
+
+/// Whether a product of these sizes may be one of these.
+#[inline(always)]
+pub(super) fn may_be_tiny<T>([m, n, k]: [usize; 3], b_col: usize) -> bool {
+    let depth = DEPTH << usize::from(b_col == 1);
+    (m.wrapping_sub(1) | n.wrapping_sub(1)) < MOST
+        && k.wrapping_sub(1) < depth
+        && n * size_of::<T>() <= 64
+}
+
+/// Whether a product is one of these, on a machine whose vectors have so many `bytes`: rows of the result are one vector, or it is one of the tiniest.
+#[inline(always)]
+pub(super) fn is_tiny<T>(sizes: [usize; 3], b_col: usize, bytes: impl FnOnce() -> usize) -> bool {
+    let row = sizes[1].wrapping_mul(size_of::<T>());
+    is_tiniest::<T>(sizes)
+        || may_be_tiny::<T>(sizes, b_col) && (row.max(32)..=64).contains(&bytes())
 }
 
 /// A product for which [`is_tiny`] says yes, with contiguous rows of the result; each element the same chain of multiply-adds as in a tile.
@@ -45,9 +65,9 @@ impl<V: Vector> Kernel for Tiny<'_, V> {
 #[inline(always)]
 unsafe fn strip<V: Vector>(g: &Gemm<V::Elem>, j: usize, cols: usize) {
     #[repr(align(64))]
-    struct Panel<T>([MaybeUninit<T>; MOST * MOST]);
-    let mut panel = Panel::<V::Elem>([MaybeUninit::uninit(); MOST * MOST]);
-    // SAFETY: rows, columns and p are within the sizes, so the caller promises that such elements are valid; the panel holds MOST rows of at most
+    struct Panel<T>([MaybeUninit<T>; DEPTH * MOST]);
+    let mut panel = Panel::<V::Elem>([MaybeUninit::uninit(); DEPTH * MOST]);
+    // SAFETY: rows, columns and p are within the sizes, so the caller promises that such elements are valid; the panel holds DEPTH rows of at most
     // MOST lanes.
     unsafe {
         let (mut b, mut b_row) = (g.b.add(j * g.b_col), g.b_row);

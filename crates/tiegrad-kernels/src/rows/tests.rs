@@ -303,6 +303,29 @@ fn entropies<N: Number>() {
     }
 }
 
+/// Matrices so large that their parallel runs are longer: as their parts.
+#[test]
+fn long_runs_agree_with_their_parts() {
+    let (rows, cols) = (4001, 300);
+    assert!(rows_per_run(rows * cols, cols) > crate::elementwise::RUN / cols);
+    let x: Vec<f32> = Numbers::new(4).vec(rows * cols);
+    let run = |x: &[f32]| {
+        let (mut y, mut z) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+        let mut stats = vec![f32::NAN; 2 * x.len() / cols];
+        softmax(&mut y, x, cols);
+        layer_norm(&mut z, &mut stats, x, None, None, 1e-5, cols);
+        [y, z, stats]
+    };
+    let whole = run(&x);
+    let mut at = [0; 3];
+    for part in x.chunks(7 * cols) {
+        for ((whole, at), part) in whole.iter().zip(&mut at).zip(run(part)) {
+            assert!(whole[*at..*at + part.len()] == part[..]);
+            *at += part.len();
+        }
+    }
+}
+
 #[test]
 fn cross_entropy_agrees_with_the_reference() {
     entropies::<f32>();
