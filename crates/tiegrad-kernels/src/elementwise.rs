@@ -291,7 +291,7 @@ pub(crate) fn run_size(n: usize) -> usize {
 }
 
 /// Between `least` and 4 [`RUN`] elements, more of larger arrays: at a chunk's beginning memory is not read ahead yet, and at its end too far, into what
-/// another thread has. Chunks begin where vectors do.
+/// another thread has. A multiple of a vector's length.
 #[inline(always)]
 pub(crate) fn run_within(n: usize, least: usize) -> usize {
     (n / 64).next_multiple_of(BLOCK).clamp(least, 4 * RUN)

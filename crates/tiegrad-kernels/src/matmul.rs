@@ -249,7 +249,8 @@ pub fn matmul<T: Scalar>(
     }
 }
 
-/// [`matmul`] of sizes for which [`is_tiniest`] says yes. A function of its own, as the next two: what one needs first, the others do not.
+/// [`matmul`] of sizes for which [`is_tiniest`] says yes. A function of its own, as [`small`] and [`general`]: what one
+/// needs first, the others do not.
 #[inline(never)]
 fn tiniest<T: Scalar>(
     s: MatmulShape,

@@ -282,8 +282,8 @@ fn long_runs_agree() {
     let mut y = vec![f32::NAN; n];
     map(Write::Overwrite, &mut y, &x, |x| x + 1.0);
     assert!((0..n).all(|i| y[i] == i as f32 + 1.0));
-    zip(Write::Accumulate, &mut y, &x, &x, |x, y| x - y);
-    assert!((0..n).all(|i| y[i] == i as f32 + 1.0));
+    zip(Write::Accumulate, &mut y, &x, &x[..], |x, z| x + 2.0 * z);
+    assert!((0..n).all(|i| y[i] == 4.0 * i as f32 + 1.0));
 }
 
 /// The derivative of each activation, by dual numbers; and the values in `f32` and `f64` agree.

@@ -107,7 +107,7 @@ unsafe fn dotted<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
         if first > 0 {
-            gemm::<V>(&g.part(0, g.m, 0, first));
+            V::larger(&g.part(0, g.m, 0, first));
         }
         if last.b_row == 1 {
             dots::<V>(&last);
@@ -278,7 +278,7 @@ unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
             part.activation = Activation::None;
             // SAFETY: the block has room for the part; its elements are within the sizes.
             unsafe {
-                gemm::<V>(&part);
+                V::larger(&part);
                 for r in 0..part.m {
                     for c in 0..part.n {
                         finish(&out, r, c, block[r * COLS + c]);

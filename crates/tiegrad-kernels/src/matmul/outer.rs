@@ -73,8 +73,11 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
         } else {
             2
         };
-        let together =
-            K > few || g.n < 12 * V::LANES || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line);
+        let together = K > few
+            || g.n < 12 * V::LANES
+            || g.c_row
+                .wrapping_mul(size_of::<V::Elem>())
+                .is_multiple_of(line);
         let mut i = 0;
         // SAFETY: rows are within the result.
         unsafe {
@@ -129,7 +132,10 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
         let mut j = 0;
         if before > 0
             && g.n >= 12 * V::LANES
-            && (R == 1 || (g.c_row * size_of::<V::Elem>()).is_multiple_of(line))
+            && (R == 1
+                || g.c_row
+                    .wrapping_mul(size_of::<V::Elem>())
+                    .is_multiple_of(line))
         {
             outer_part::<V, K, R>(g, i, 0, before, x);
             j = before;

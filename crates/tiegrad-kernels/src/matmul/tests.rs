@@ -446,6 +446,39 @@ fn small_ones_agree() {
     }
 }
 
+/// No element is reached by the stride of a side of one.
+#[test]
+fn strides_of_sides_of_one_may_be_anything() {
+    for (n, k) in [(1, 1), (4, 3), (4, 1), (20, 24), (300, 1), (9000, 1)] {
+        let (a, b) = (vec![2.0_f32; k], vec![3.0; k * n]);
+        for far in [1 << 40, usize::MAX / 2] {
+            let mut c = vec![f32::NAN; n];
+            let a = Mat {
+                row: far,
+                ..Mat::new(&a, k)
+            };
+            let b = Mat {
+                row: if k == 1 { far } else { n },
+                ..Mat::new(&b, n)
+            };
+            let out = MatMut {
+                row: far,
+                ..MatMut::new(&mut c, n)
+            };
+            matmul(
+                MatmulShape::new(1, n, k),
+                1.0,
+                a,
+                b,
+                0.0,
+                Epilogue::NONE,
+                out,
+            );
+            assert!(c.iter().all(|&c| c == 6.0 * k as f32), "{n} {k} {far}");
+        }
+    }
+}
+
 #[test]
 fn one_row_or_column_agrees() {
     for (batch, m, n, k) in [
