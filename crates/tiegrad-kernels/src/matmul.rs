@@ -239,20 +239,19 @@ pub fn matmul<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
-    let sizes = [s.m, s.n, s.k];
-    if s.batch == [1, 1] && is_tiniest::<T>(sizes) {
-        tiniest(s, alpha, &a, &b, beta, &epilogue, c);
-    } else if s.batch == [1, 1] && may_be_tiny::<T>(sizes, b.col) {
-        small(s, alpha, &a, &b, beta, &epilogue, c);
+    let (one, sizes) = (s.batch == [1, 1], [s.m, s.n, s.k]);
+    if one && is_tiniest::<T>(sizes) {
+        small::<T, true>(s, alpha, &a, &b, beta, &epilogue, c);
+    } else if one && may_be_tiny::<T>(sizes, b.col) {
+        small::<T, false>(s, alpha, &a, &b, beta, &epilogue, c);
     } else {
         general(s, alpha, &a, &b, beta, &epilogue, c);
     }
 }
 
-/// [`matmul`] of sizes for which [`is_tiniest`] says yes. A function of its own, as [`small`] and [`general`]: what one
-/// needs first, the others do not.
+/// [`matmul`] of one product of sizes that may be the smallest, or are the tiniest. Not part of [`general`]: what one needs first, the other does not.
 #[inline(never)]
-fn tiniest<T: Scalar>(
+fn small<T: Scalar, const TINIEST: bool>(
     s: MatmulShape,
     alpha: T,
     a: &Mat<'_, T>,
@@ -261,50 +260,13 @@ fn tiniest<T: Scalar>(
     epilogue: &Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
-    if has_usual_strides(a, b, &c) {
-        tiny(s, alpha, a, b, beta, epilogue, c);
-    } else {
-        general(s, alpha, a, b, beta, epilogue, c);
-    }
-}
-
-/// [`matmul`] of sizes that may be tiny.
-#[inline(never)]
-fn small<T: Scalar>(
-    s: MatmulShape,
-    alpha: T,
-    a: &Mat<'_, T>,
-    b: &Mat<'_, T>,
-    beta: T,
-    epilogue: &Epilogue<'_, T>,
-    c: MatMut<'_, T>,
-) {
-    let is_tiny = is_tiny::<T>([s.m, s.n, s.k], b.col, || simd::level().bytes());
-    if is_tiny && has_usual_strides(a, b, &c) {
-        tiny(s, alpha, a, b, beta, epilogue, c);
-    } else {
-        general(s, alpha, a, b, beta, epilogue, c);
-    }
-}
-
-/// Whether rows of the result are contiguous, and no product of a stride with one of the smallest sizes is too large for a number.
-#[inline(always)]
-fn has_usual_strides<T>(a: &Mat<'_, T>, b: &Mat<'_, T>, c: &MatMut<'_, T>) -> bool {
+    let bytes = || simd::level().bytes();
+    let is_tiny = TINIEST || is_tiny::<T>([s.m, s.n, s.k], b.col, bytes);
+    // The usual strides, of which no product with a size is too large for a number.
     let strides = a.row | a.col | b.row | b.col | c.row;
-    c.col == 1 && strides < 1 << (usize::BITS / 2)
-}
-
-/// [`matmul`] of the smallest sizes, which are not 0, with usual strides.
-#[inline(always)]
-fn tiny<T: Scalar>(
-    s: MatmulShape,
-    alpha: T,
-    a: &Mat<'_, T>,
-    b: &Mat<'_, T>,
-    beta: T,
-    epilogue: &Epilogue<'_, T>,
-    c: MatMut<'_, T>,
-) {
+    if !is_tiny || c.col != 1 || strides >= 1 << (usize::BITS / 2) {
+        return general(s, alpha, a, b, beta, epilogue, c);
+    }
     assert!(fit(s, a, b, &c), "{BEYOND}");
     let mut g = Gemm::of(s, alpha, a, b, beta, epilogue, c);
     g.tiny = true;
