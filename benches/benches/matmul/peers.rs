@@ -99,7 +99,18 @@ fn load(name: &str) -> Option<Library> {
 
 fn openblas() -> Option<&'static Library> {
     static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    LIBRARY.get_or_init(|| load("libopenblas.so.0")).as_ref()
+    LIBRARY
+        .get_or_init(|| {
+            // It knows processors by their models, and takes one that is newer than itself for a very old one.
+            let name = "OPENBLAS_CORETYPE";
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx512f") && std::env::var_os(name).is_none() {
+                // SAFETY: the program has one thread yet.
+                unsafe { std::env::set_var(name, "SkylakeX") };
+            }
+            load("libopenblas.so.0")
+        })
+        .as_ref()
 }
 
 fn blis() -> Option<&'static Library> {
