@@ -27,6 +27,7 @@ pub mod scalar;
 pub mod step;
 pub mod threads;
 
+mod cache;
 mod math32;
 mod math64;
 #[macro_use]

@@ -4,6 +4,7 @@
 //! wherever in a tile it sits; so how work is cut into tiles, rows, columns, batches or threads changes no bit.
 //! What does change the order of a sum (dot products for few rows) is chosen from the whole shape.
 
+mod across;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -35,6 +35,11 @@ impl Vector for __m512 {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
     }
     #[inline(always)]
+    fn prefetch_near(p: *const f32) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+    }
+    #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         // SAFETY: the caller has AVX-512; so in all methods.
         unsafe { _mm512_set1_ps(x) }
@@ -163,6 +168,11 @@ impl Vector for __m512d {
     fn prefetch(p: *const f64) {
         // SAFETY: a prefetch of any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+    #[inline(always)]
+    fn prefetch_near(p: *const f64) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
     }
     #[inline(always)]
     unsafe fn splat(x: f64) -> Self {

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 /// Bytes of a copied block of `b`, which streams past the tiles of a block of `a` from the second- or third-level cache.
-const B_BYTES: usize = 2 << 20;
+pub(super) const B_BYTES: usize = 2 << 20;
 /// Bytes of a copied block of `a`, which should stay in the second-level cache: MC rows of KC elements in tiles, [`tile_pitch`]
 /// apart.
 pub(super) const A_BYTES: usize = 488 << 10;
@@ -239,7 +239,8 @@ impl<V: Vector> Kernel for Blocks<'_, V> {
             unsafe {
                 let mut a_tile = 0;
                 if copy_a {
-                    a_tile = copy_tiles::<V>(&block, g.m - i, V::MR, room);
+                    a_tile =
+                        copy_tiles::<V, false>(&block, tiles(block.m, V::MR), g.m - i, V::MR, room);
                     (block.a, block.a_row, block.a_col) = (room, 1, V::MR);
                 }
                 for j in (0..g.n).step_by(width) {
@@ -350,14 +351,15 @@ pub(super) const fn tile_pitch<V: Vector>(k: usize, height: usize) -> usize {
 /// Elements of the inner dimension that are copied at a time where columns of `a` are contiguous: their lines may all fall on one set of the cache.
 const COLUMNS: usize = 4;
 
-/// Copies `a` for tiles of at most `height` rows, as [`tiles`] says: tile by tile, a row of `height` for each element of the inner dimension. Returns how far apart
-/// tiles are. From `g.a` on, `readable` rows are valid.
+/// Copies `a` for tiles, each its first row and at most `height` rows: tile by tile, a row of `height` for each element of the inner dimension. Returns how far apart
+/// tiles are. From `g.a` on, `readable` rows are valid. With `EXACT`, no row of a copy is written beyond its end where columns of `a` are contiguous.
 ///
 /// # Safety
 /// The rows are valid; `to` has room for the tiles.
 #[inline(always)]
-pub(super) unsafe fn copy_tiles<V: Vector>(
+pub(super) unsafe fn copy_tiles<V: Vector, const EXACT: bool>(
     g: &Gemm<V::Elem>,
+    tiles: impl Iterator<Item = [usize; 2]> + Clone,
     readable: usize,
     height: usize,
     to: *mut V::Elem,
@@ -366,7 +368,7 @@ pub(super) unsafe fn copy_tiles<V: Vector>(
     // SAFETY: tiles cover the rows once; the rest is promised by the caller.
     unsafe {
         if g.a_row != 1 {
-            for (t, [first, rows]) in tiles(g.m, height).enumerate() {
+            for (t, [first, rows]) in tiles.enumerate() {
                 copy_tile::<V>(g, [first, rows], readable, to.add(t * pitch), height);
             }
             return pitch;
@@ -379,12 +381,16 @@ pub(super) unsafe fn copy_tiles<V: Vector>(
             } else {
                 0
             };
-            for (t, [first, rows]) in tiles(g.m, height).enumerate() {
+            for (t, [first, rows]) in tiles.clone().enumerate() {
                 let mut from = g.a.wrapping_add(p * g.a_col + first);
                 let mut to = to.add(t * pitch + p * height);
                 for _ in 0..columns {
                     V::prefetch(from.wrapping_add(ahead));
-                    copy_row::<V>(from, rows, readable - first, to);
+                    if EXACT && rows < V::LANES {
+                        V::load_part(from, rows).store_part(to, rows);
+                    } else {
+                        copy_row::<V>(from, rows, readable - first, to);
+                    }
                     from = from.wrapping_add(g.a_col);
                     to = to.add(height);
                 }

@@ -1,5 +1,6 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
+use super::across::{across, goes_across};
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::dots::dots;
 use super::epilogue::relu;
@@ -7,11 +8,12 @@ use super::few::{Row, is_small_row};
 use super::narrow::{Narrow, together};
 use super::outer::outer;
 use super::resident::{Resident, is_resident};
-use super::tile::Strip;
+use super::tile::{Strip, many_registers};
 use super::tiny::Tiny;
 use super::vector::{NV, Vector};
 use super::wide::in_place;
 use super::{Activation, Gemm};
+use crate::cache::second_level;
 use crate::scalar::{Arithmetic, Scalar};
 
 /// The product for scalars without vectors: the plain loops, with the sum in one register.
@@ -88,6 +90,9 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         let shortest = if g.k <= 3 { 2 } else { 4 };
         if g.k >= 1 && g.k <= 8 && g.n >= shortest * V::LANES && g.b_col == 1 {
             return outer::<V>(g);
+        }
+        if const { many_registers::<V>() } && goes_across::<V>(g) {
+            return across::<V>(g, second_level());
         }
         if g.k <= V::KC && g.b_col == 1 && !worth_packing::<V>(g) {
             return in_place::<V>(g);

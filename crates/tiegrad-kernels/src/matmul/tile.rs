@@ -70,7 +70,7 @@ pub(super) struct Strip<'a, V: Vector, const N: usize, const TAIL: bool> {
     to: *mut V::Elem,
     /// Where `a` is copied tile by tile: from one tile to the next; 0: rows are `a_row` apart throughout.
     a_tile: usize,
-    /// From this strip of `b` to the next.
+    /// From this strip of `b` to the next; 0: tiles of the same rows come next, in other strips.
     next: usize,
 }
 
@@ -164,7 +164,7 @@ fn heights(m: usize, most: usize) -> (usize, usize) {
 
 /// The tiles of [`heights`]: the first row and the number of rows of each.
 #[inline(always)]
-pub(super) fn tiles(m: usize, most: usize) -> impl Iterator<Item = [usize; 2]> {
+pub(super) fn tiles(m: usize, most: usize) -> impl Iterator<Item = [usize; 2]> + Clone {
     let (rows, taller) = heights(m, most);
     (0..m.div_ceil(most)).map(move |t| {
         let lower = t.saturating_sub(taller);
@@ -174,6 +174,9 @@ pub(super) fn tiles(m: usize, most: usize) -> impl Iterator<Item = [usize; 2]> {
 
 /// Steps of the inner dimension before the end of a tile at which the lines of the result are asked for.
 const AHEAD: usize = 32;
+
+/// Rows of `b` ahead of those that a tile reads, which it asks for: as long as the second-level cache takes.
+const NEXT_ROWS: usize = 4;
 
 /// Tiles of at least this many rows, and of at most three less than the most, can copy what they read of `b`.
 const COPIES: usize = 5;
@@ -196,7 +199,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
         self
     }
 
-    /// With the next strip of `b` that far.
+    /// With the next strip of `b` that far, or 0: see [`Strip::next`].
     pub(super) fn with_next(mut self, next: usize) -> Self {
         self.next = next;
         self
@@ -211,6 +214,24 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             m > 4 * most && first + 1 >= most
         } else {
             m > most && first >= COPIES.max(most - 3)
+        }
+    }
+
+    /// One tile of a wide strip, the `t`-th: `rows` from `i` on of the result, as many as fit or one less. With `COPY`, `b` is copied as `run` says.
+    ///
+    /// # Safety
+    /// As [`Scalar::gemm`](crate::Scalar); the rows are within the result; with `COPY`, `to` has room for the strip.
+    #[inline(always)]
+    pub(super) unsafe fn wide_tile<const COPY: bool>(&self, [i, rows]: [usize; 2], t: usize) {
+        const { assert!(N == WIDE && !TAIL && (!many_registers::<V>() || V::MR == 12)) };
+        // SAFETY: promised by the caller.
+        unsafe {
+            if rows == 6 {
+                self.tile::<6, COPY>(i, t, self.g);
+            } else {
+                self.tile::<5, COPY>(i, t, self.g);
+            }
+            self.activate(i, rows);
         }
     }
 
@@ -241,8 +262,16 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             // tile of a strip also asks for rows of `b` ahead of it, where those of a large matrix are pages apart, and near
             // the end for the first rows of the next strip.
             let ahead = if g.k >= 16 { AHEAD.min(g.k) } else { 0 };
-            let fetch = N >= NV && !TAIL && t == 0 && ahead > 0;
-            let mut from_b = if fetch { ahead * g.b_row } else { 0 };
+            let fetch = N >= NV && !TAIL && t == 0 && ahead > 0 && self.next != 0;
+            let mut from_b = if fetch { ahead } else { NEXT_ROWS } * g.b_row;
+            if N >= NV && !TAIL && self.next == 0 {
+                for r in 0..M {
+                    for v in 0..N {
+                        let next = self.j + (N + v) * V::LANES;
+                        V::prefetch_near(g.c.wrapping_add((i + r) * g.c_row + next));
+                    }
+                }
+            }
             for (last, part) in [(false, g.k - ahead), (true, ahead)] {
                 if last && ahead > 0 && N >= NV && !TAIL {
                     for r in 0..M {

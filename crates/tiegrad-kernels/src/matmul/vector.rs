@@ -52,6 +52,9 @@ pub(crate) trait Vector: Copy {
     /// Asks for the line at `p`, which need not be valid.
     #[inline(always)]
     fn prefetch(_p: *const Self::Elem) {}
+    /// The same, into the second-level cache only.
+    #[inline(always)]
+    fn prefetch_near(_p: *const Self::Elem) {}
     /// `self * b + c`.
     /// # Safety
     /// As [`call`](Vector::call).

@@ -5,7 +5,7 @@
 
 use super::Gemm;
 use super::blocks::{A_BYTES, Pack, TOGETHER, copy_strips, copy_tiles, tile_pitch, with_room};
-use super::tile::{Strip, Strips, WIDE, many_registers, most_rows};
+use super::tile::{Strip, Strips, WIDE, many_registers, most_rows, tiles};
 use super::vector::{Kernel, NV, Vector};
 
 /// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
@@ -176,7 +176,7 @@ unsafe fn rows_of_a<V: Vector>(g: &Gemm<V::Elem>, room: *mut V::Elem) -> (Gemm<V
         return (*g, 0);
     }
     // SAFETY: promised by the caller; the room holds so many tiles.
-    let a_tile = unsafe { copy_tiles::<V>(g, g.m, height, room) };
+    let a_tile = unsafe { copy_tiles::<V, false>(g, tiles(g.m, height), g.m, height, room) };
     let mut copied = *g;
     (copied.a, copied.a_row, copied.a_col) = (room, 1, height);
     (copied, a_tile)

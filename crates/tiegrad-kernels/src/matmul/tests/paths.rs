@@ -1,6 +1,7 @@
 //! The kernels of every instruction set that the machine has, whichever is in use.
 
 use super::{Layout, PLAIN, T, factor, layout};
+use crate::cache::with_second_level;
 use crate::matmul::{Gemm, Vectorized, gemm_at};
 use crate::scalar::DType;
 use crate::simd::Level;
@@ -276,22 +277,25 @@ fn sampled_large_sizes_on_every_path() {
         ([200, 64, 12], 1, 90),
         // Rows whole pages apart.
         ([100, 13, 25], 300, 1024),
+        // Long columns, more tiles of which than are copied at a time.
+        ([600, 577, 25], 300, 300),
     ];
     for (ms, n, k) in shapes {
         for [a, b] in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
             let form = Form { a, b, ..FORM };
-            prefixes::<f32>(ms.into_iter(), n, k, form);
             let (alpha, beta) = (-0.6, 0.7);
-            prefixes::<f64>(
-                ms.into_iter(),
-                n,
-                k,
-                Form {
-                    alpha,
-                    beta,
-                    ..form
-                },
-            );
+            let other = Form {
+                alpha,
+                beta,
+                ..form
+            };
+            // Blocks for a small cache and for a large one.
+            for second_level in [1 << 20, 3 << 19] {
+                with_second_level(second_level, || {
+                    prefixes::<f32>(ms.into_iter(), n, k, form);
+                    prefixes::<f64>(ms.into_iter(), n, k, other);
+                });
+            }
         }
     }
 }
@@ -357,6 +361,37 @@ fn nan_and_infinity_propagate_on_every_path() {
                 reach::<f64>(m, n, k, layouts, bad);
             }
         }
+    }
+}
+
+/// How blocks are cut for a cache changes no bit.
+#[test]
+fn the_cache_changes_no_bit() {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2]) {
+        let mut numbers = Numbers::new((m + n + k) as u64);
+        let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+        let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
+        for level in levels() {
+            let mut g = Gemm::new(m, n, k);
+            (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+            (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+            let results = [1 << 20, 3 << 19, 2 << 20].map(|second_level| {
+                let mut c = vec![N::ZERO; m * n];
+                (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+                g.orient(|| level);
+                // SAFETY: the vectors hold matrices of these sizes and strides.
+                with_second_level(second_level, || unsafe { gemm_at(level, &g) });
+                bits(&c)
+            });
+            assert!(
+                results[0] == results[1] && results[0] == results[2],
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?}: the bits differ"
+            );
+        }
+    }
+    for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+        check::<f32>(100, 300, 600, layouts);
+        check::<f64>(91, 171, 300, layouts);
     }
 }
 

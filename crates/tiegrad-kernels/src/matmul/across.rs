@@ -1,0 +1,161 @@
+//! Products by wide tiles, one row of tiles after the other: a block of `b` stays in the second-level cache, and the rows of `a` of a row of tiles in the first.
+//!
+//! Where the second-level cache is large. The strips of [`wide`](super::wide) pass over blocks of rows instead, column by column of the result: they need less of that cache, and more
+//! of what translates addresses, as each tile of a strip begins other pages of `a` and of the result.
+
+use super::Gemm;
+use super::blocks::{A_BYTES, B_BYTES, Pack, copy_tiles, tile_pitch, with_room};
+use super::gemm::depth;
+use super::tile::{Strip, Strips, WIDE, most_rows, tiles};
+use super::vector::{Kernel, NV, Vector};
+use crate::cache::second_level;
+
+/// Bytes of a second-level cache above which it holds a block of `b` beside what passes.
+const LARGE: usize = 1 << 20;
+/// Bytes of a `b` of which each strip stays in the first-level cache.
+const NEAR: usize = 64 << 10;
+/// Bytes that columns of `a` may be spread over: as much as is translated without a search, about.
+const FAR: usize = 512 << 10;
+
+/// Whether the product is computed here, where there are registers for wide tiles: one of several rows of them, with a large second-level cache.
+#[inline(always)]
+pub(super) fn goes_across<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    has_rows_of_tiles::<V>(g)
+        && g.k.saturating_mul(g.n) > NEAR / size_of::<V::Elem>()
+        && second_level() > LARGE
+}
+
+/// Whether all tiles have as many rows as fit or one less, and strips are whole.
+#[inline(always)]
+fn has_rows_of_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    g.m > 4 * most_rows::<V, WIDE>() && g.n >= WIDE * V::LANES
+}
+
+/// The product in blocks of the inner dimension and of columns, for contiguous rows of `c`. Blocks of the inner dimension follow from its length alone.
+///
+/// # Safety
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; the product [`has_rows_of_tiles`].
+#[inline(never)]
+pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>, second_level: usize) {
+    let size = size_of::<V::Elem>();
+    let width = WIDE * V::LANES;
+    let depth = depth::<V>(g.k);
+    let strips = g.n.div_ceil(width);
+    let most =
+        (second_level / 2 / (depth * width * size)).min(B_BYTES / ((depth | 1) * width * size));
+    let columns = strips.div_ceil(strips.div_ceil(most.max(1))) * width;
+    for p in (0..g.k).step_by(depth) {
+        let block = g.inner(p, depth.min(g.k - p));
+        for j in (0..g.n).step_by(columns) {
+            let part = block.part(0, g.m, j, columns.min(g.n - j));
+            // SAFETY: promised by the caller; the strips fit into the room, as one does by the assertion.
+            with_room(|room| unsafe { V::call(RowsOfTiles::<V> { g: &part, room }) });
+        }
+    }
+}
+
+/// Whether columns of `a` are contiguous and lie on so many pages that a tile is better copied before it passes several strips, or a multiple of
+/// half pages apart, so that they fall on few sets of the cache.
+#[inline(always)]
+fn has_far_columns<T>(g: &Gemm<T>) -> bool {
+    let apart = g.a_col.saturating_mul(size_of::<T>());
+    g.a_col != 1
+        && apart.saturating_mul(g.k) > FAR
+        && (g.n * size_of::<T>() >= 1024 || apart.is_multiple_of(2048))
+}
+
+/// Copies `n` columns of `b` from `j` on, to rows of `width` elements.
+///
+/// # Safety
+/// The columns are valid; `to` has room for k such rows.
+#[inline(always)]
+unsafe fn pack<V: Vector>(g: &Gemm<V::Elem>, j: usize, n: usize, to: *mut V::Elem, width: usize) {
+    let columns = Pack::<V> {
+        from: g.b.wrapping_add(j * g.b_col),
+        k: g.k,
+        row: g.b_row,
+        col: g.b_col,
+        cols: n,
+        to,
+        width,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { columns.run() };
+}
+
+/// A block: k <= KC.
+struct RowsOfTiles<'a, V: Vector> {
+    g: &'a Gemm<V::Elem>,
+    /// A_BYTES for `a`, then B_BYTES for `b`.
+    room: *mut V::Elem,
+}
+
+impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let RowsOfTiles { g, room } = self;
+        let size = const { size_of::<V::Elem>() };
+        let width = WIDE * V::LANES;
+        let height = most_rows::<V, WIDE>();
+        const {
+            assert!((V::KC | 1) * WIDE * V::LANES * size_of::<V::Elem>() <= B_BYTES);
+            assert!(tile_pitch::<V>(V::KC, V::MR / 2) * size_of::<V::Elem>() <= A_BYTES);
+        }
+        let panels = room.wrapping_add(A_BYTES / size);
+        // An odd number of rows, so that strips fall on all sets of the cache.
+        let panel = (g.k | 1) * width;
+        let whole = g.n / width * width;
+        // Some tiles at a time, in long pieces of columns.
+        let copies_a = has_far_columns(g);
+        let a_tile = tile_pitch::<V>(g.k, height);
+        let together = A_BYTES / size / a_tile;
+        // SAFETY: tiles cover the rows once, strips the columns. The room has A_BYTES for `together` tiles and then B_BYTES for all strips, the last of which may be
+        // narrower, with rows of whole vectors.
+        unsafe {
+            for (t, [i, rows]) in tiles(g.m, height).enumerate() {
+                let mut row = *g;
+                let mut in_room = 0;
+                if copies_a {
+                    in_room = t % together;
+                    if in_room == 0 {
+                        let some = tiles(g.m, height).skip(t).take(together);
+                        // Of whole vectors most would lie across two lines.
+                        copy_tiles::<V, true>(g, some, g.m, height, room);
+                    }
+                    (row.a, row.a_row, row.a_col) = (room, 1, height);
+                }
+                for j in (0..whole).step_by(width) {
+                    let to = panels.add(j / width * panel);
+                    if t == 0 && g.b_col != 1 {
+                        pack::<V>(g, j, width, to, width);
+                    }
+                    let copies_b = t == 0 && g.b_col == 1;
+                    if !copies_b {
+                        (row.b, row.b_row) = (to.wrapping_sub(j), width);
+                    }
+                    let strip = Strip::<V, WIDE, false>::new(&row, j, V::LANES, to).with_next(0);
+                    let strip = if copies_a {
+                        strip.with_tiles(a_tile)
+                    } else {
+                        strip
+                    };
+                    if copies_b {
+                        strip.wide_tile::<true>([i, rows], in_room);
+                    } else {
+                        strip.wide_tile::<false>([i, rows], in_room);
+                    }
+                }
+            }
+            if whole < g.n {
+                let mut rest = g.part(0, g.m, whole, g.n - whole);
+                if g.b_col != 1 {
+                    let to = panels.add(whole / width * panel);
+                    let row = rest.n.next_multiple_of(NV * V::LANES);
+                    pack::<V>(g, whole, rest.n, to, row);
+                    (rest.b, rest.b_row, rest.b_col) = (to, row, 1);
+                }
+                V::call(Strips::<V>(&rest));
+            }
+        }
+    }
+}
