@@ -210,6 +210,19 @@ fn right_operands_in_registers_on_every_path() {
 }
 
 #[test]
+fn few_last_columns_of_transposed_operands_on_every_path() {
+    for form in [FORM, ALL] {
+        let form = Form { a: T, ..form };
+        for (n, k) in [(9, 32), (17, 40), (20, 32), (33, 100), (66, 33), (68, 512)] {
+            for b in [PLAIN, T] {
+                prefixes::<f32>([64, 100, 130].into_iter(), n, k, Form { b, ..form });
+                prefixes::<f64>([64, 100, 130].into_iter(), n, k, Form { b, ..form });
+            }
+        }
+    }
+}
+
+#[test]
 fn every_small_size_on_every_path() {
     for n in 0..=40 {
         for k in 0..=40 {
@@ -431,6 +444,9 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         (1, 30, 8),
         (20, 30, 12),
         (40, 67, 40),
+        // Last columns as rows of the transposed product.
+        (150, 36, 40),
+        (140, 17, 33),
         // A right operand in registers, sixteen dot products at once, half vectors in the parts and, for the longer sum, not.
         (40, 30, 5),
         (40, 14, 10),
