@@ -37,19 +37,28 @@ fn has_rows_of_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 /// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; the product [`has_rows_of_tiles`].
 #[inline(never)]
 pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>, second_level: usize) {
-    let size = size_of::<V::Elem>();
     let width = WIDE * V::LANES;
     let depth = depth::<V>(g.k);
+    let copies_a = has_far_columns(g);
+    let strip = (depth | 1) * width * size_of::<V::Elem>();
+    // How many strips of `b` stay in the cache, and how many there are at a time: the more, the less often `a` is copied.
+    let near = (second_level / 2).div_ceil(strip);
+    let most = if copies_a { usize::MAX } else { near }.min(B_BYTES / strip);
     let strips = g.n.div_ceil(width);
-    let most =
-        (second_level / 2 / (depth * width * size)).min(B_BYTES / ((depth | 1) * width * size));
-    let columns = strips.div_ceil(strips.div_ceil(most.max(1))) * width;
+    let columns = strips.div_ceil(strips.div_ceil(most)) * width;
     for p in (0..g.k).step_by(depth) {
         let block = g.inner(p, depth.min(g.k - p));
         for j in (0..g.n).step_by(columns) {
             let part = block.part(0, g.m, j, columns.min(g.n - j));
-            // SAFETY: promised by the caller; the strips fit into the room, as one does by the assertion.
-            with_room(|room| unsafe { V::call(RowsOfTiles::<V> { g: &part, room }) });
+            // SAFETY: promised by the caller; the room holds as many strips.
+            with_room(|room| unsafe {
+                V::call(RowsOfTiles::<V> {
+                    g: &part,
+                    copies_a,
+                    near,
+                    room,
+                });
+            });
         }
     }
 }
@@ -86,6 +95,9 @@ unsafe fn pack<V: Vector>(g: &Gemm<V::Elem>, j: usize, n: usize, to: *mut V::Ele
 /// A block: k <= KC.
 struct RowsOfTiles<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
+    copies_a: bool,
+    /// How many strips of `b` pass before the next row of tiles.
+    near: usize,
     /// A_BYTES for `a`, then B_BYTES for `b`.
     room: *mut V::Elem,
 }
@@ -93,56 +105,60 @@ struct RowsOfTiles<'a, V: Vector> {
 impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
-        let RowsOfTiles { g, room } = self;
-        let size = const { size_of::<V::Elem>() };
-        let width = WIDE * V::LANES;
-        let height = most_rows::<V, WIDE>();
+        let RowsOfTiles {
+            g,
+            copies_a,
+            near,
+            room,
+        } = self;
         const {
             assert!((V::KC | 1) * WIDE * V::LANES * size_of::<V::Elem>() <= B_BYTES);
             assert!(tile_pitch::<V>(V::KC, V::MR / 2) * size_of::<V::Elem>() <= A_BYTES);
         }
-        let panels = room.wrapping_add(A_BYTES / size);
+        let width = WIDE * V::LANES;
+        let height = most_rows::<V, WIDE>();
+        let room_of_a = A_BYTES / size_of::<V::Elem>();
+        let panels = room.wrapping_add(room_of_a);
         // An odd number of rows, so that strips fall on all sets of the cache.
         let panel = (g.k | 1) * width;
         let whole = g.n / width * width;
         // Some tiles at a time, in long pieces of columns.
-        let copies_a = has_far_columns(g);
         let a_tile = tile_pitch::<V>(g.k, height);
-        let together = A_BYTES / size / a_tile;
+        let count = g.m.div_ceil(height);
+        let together = if copies_a { room_of_a / a_tile } else { count };
         // SAFETY: tiles cover the rows once, strips the columns. The room has A_BYTES for `together` tiles and then B_BYTES for all strips, the last of which may be
         // narrower, with rows of whole vectors.
         unsafe {
-            for (t, [i, rows]) in tiles(g.m, height).enumerate() {
-                let mut row = *g;
-                let mut in_room = 0;
+            for first in (0..count).step_by(together) {
+                let some = tiles(g.m, height).skip(first).take(together);
+                let mut block = *g;
                 if copies_a {
-                    in_room = t % together;
-                    if in_room == 0 {
-                        let some = tiles(g.m, height).skip(t).take(together);
-                        // Of whole vectors most would lie across two lines.
-                        copy_tiles::<V, true>(g, some, g.m, height, room);
-                    }
-                    (row.a, row.a_row, row.a_col) = (room, 1, height);
+                    // Of whole vectors most would lie across two lines.
+                    copy_tiles::<V, true>(g, some.clone(), g.m, height, room);
+                    (block.a, block.a_row, block.a_col) = (room, 1, height);
                 }
-                for j in (0..whole).step_by(width) {
-                    let to = panels.add(j / width * panel);
-                    if t == 0 && g.b_col != 1 {
-                        pack::<V>(g, j, width, to, width);
-                    }
-                    let copies_b = t == 0 && g.b_col == 1;
-                    if !copies_b {
-                        (row.b, row.b_row) = (to.wrapping_sub(j), width);
-                    }
-                    let strip = Strip::<V, WIDE, false>::new(&row, j, V::LANES, to).with_next(0);
-                    let strip = if copies_a {
-                        strip.with_tiles(a_tile)
-                    } else {
-                        strip
-                    };
-                    if copies_b {
-                        strip.wide_tile::<true>([i, rows], in_room);
-                    } else {
-                        strip.wide_tile::<false>([i, rows], in_room);
+                for begin in (0..whole).step_by(near * width) {
+                    let end = whole.min(begin + near * width);
+                    for (t, [i, rows]) in some.clone().enumerate() {
+                        let mut row = block;
+                        for j in (begin..end).step_by(width) {
+                            let to = panels.add(j / width * panel);
+                            if i == 0 && g.b_col != 1 {
+                                pack::<V>(g, j, width, to, width);
+                            }
+                            let copies_b = i == 0 && g.b_col == 1;
+                            if !copies_b {
+                                (row.b, row.b_row) = (to.wrapping_sub(j), width);
+                            }
+                            let strip = Strip::<V, WIDE, false>::new(&row, j, V::LANES, to)
+                                .with_next(0)
+                                .with_tiles(if copies_a { a_tile } else { 0 });
+                            if copies_b {
+                                strip.wide_tile::<true>([i, rows], t);
+                            } else {
+                                strip.wide_tile::<false>([i, rows], t);
+                            }
+                        }
                     }
                 }
             }
