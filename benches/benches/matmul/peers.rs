@@ -101,12 +101,13 @@ fn openblas() -> Option<&'static Library> {
     static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
     LIBRARY
         .get_or_init(|| {
-            // It knows processors by their models, and takes one that is newer than itself for a very old one.
-            let name = "OPENBLAS_CORETYPE";
+            // It knows processors by their models, and takes one that is newer than itself for a very old one. These kernels are its choice for most processors with AVX-512.
             #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx512f") && std::env::var_os(name).is_none() {
+            if is_x86_feature_detected!("avx512f")
+                && std::env::var_os("OPENBLAS_CORETYPE").is_none()
+            {
                 // SAFETY: the program has one thread yet.
-                unsafe { std::env::set_var(name, "SkylakeX") };
+                unsafe { std::env::set_var("OPENBLAS_CORETYPE", "SkylakeX") };
             }
             load("libopenblas.so.0")
         })

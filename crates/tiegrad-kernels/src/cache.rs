@@ -24,29 +24,40 @@ pub(crate) fn second_level() -> usize {
     }
 }
 
-/// What `cpuid` says: leaf 4 of Intel's processors and leaf 0x8000001D of AMD's list the caches in one format (Intel, Software Developer's Manual,
-/// volume 2A, CPUID; AMD, Architecture Programmer's Manual, volume 3, E.4.15).
+/// What `cpuid` says: leaf 0x8000001D of AMD's processors and leaf 4 of Intel's list the caches in one format (AMD, Architecture Programmer's Manual,
+/// volume 3, E.4.15; Intel, Software Developer's Manual, volume 2A, CPUID).
 #[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "unsafe functions in older Rust")]
 fn told() -> Option<usize> {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     const EXTENDED: u32 = 0x8000_0000;
-    let cache = |leaf: u32| {
-        (0..8)
-            .map(|which| __cpuid_count(leaf, which))
-            .take_while(|cache| cache.eax & 31 != 0)
-            // A level of 2, for data or both.
+    // SAFETY: every x86-64 processor has the instruction.
+    let first = |leaf: u32| unsafe { __cpuid(leaf) };
+    let caches = |leaf: u32| {
+        // SAFETY: as above.
+        let each = (0..8).map(move |which| unsafe { __cpuid_count(leaf, which) });
+        // Type 0: there are no more.
+        each.take_while(|cache| cache.eax & 31 != 0)
+            // Level 2, not for instructions alone.
             .find(|cache| cache.eax >> 5 & 7 == 2 && cache.eax & 31 != 2)
             .map(|cache| {
-                let field =
-                    |from: u32, bits: u32| (cache.ebx >> from & ((1 << bits) - 1)) as usize + 1;
-                field(0, 12) * field(12, 10) * field(22, 10) * (cache.ecx as usize + 1)
+                let field = |from: u32, bits: u32| (cache.ebx >> from & ((1 << bits) - 1)) as usize;
+                // Bytes of a line, partitions of lines, ways, sets; each less one.
+                [
+                    field(0, 12),
+                    field(12, 10),
+                    field(22, 10),
+                    cache.ecx as usize,
+                ]
+                .into_iter()
+                .fold(1, |bytes: usize, less| bytes.saturating_mul(less + 1))
             })
     };
-    let of_intel = if __cpuid(0).eax >= 4 { cache(4) } else { None };
-    of_intel.or_else(|| {
-        let listed = __cpuid(EXTENDED).eax >= EXTENDED + 0x1d;
-        if listed { cache(EXTENDED + 0x1d) } else { None }
-    })
+    let has_extended = first(EXTENDED).eax >= EXTENDED + 0x1d
+        // The flag that the leaf is there.
+        && first(EXTENDED + 1).ecx >> 22 & 1 == 1;
+    let of_amd = has_extended.then(|| caches(EXTENDED + 0x1d)).flatten();
+    of_amd.or_else(|| (first(0).eax >= 4).then(|| caches(4)).flatten())
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -57,9 +68,14 @@ fn told() -> Option<usize> {
 /// Runs `f`, for which this thread takes the cache to be so large.
 #[cfg(test)]
 pub(crate) fn with_second_level(bytes: usize, f: impl FnOnce()) {
-    tests::PRETENDED.set(Some(bytes));
+    struct Before(Option<usize>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            tests::PRETENDED.set(self.0);
+        }
+    }
+    let _before = Before(tests::PRETENDED.replace(Some(bytes)));
     f();
-    tests::PRETENDED.set(None);
 }
 
 #[cfg(test)]
@@ -71,26 +87,39 @@ mod tests {
         pub(super) static PRETENDED: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// As Linux says, where it does.
+    /// As Linux says of one of the processors, where it says so and `cpuid` does.
     #[test]
     fn the_second_level_is_as_large_as_the_system_says() {
         let bytes = second_level();
         assert!((64 << 10..1 << 30).contains(&bytes), "{bytes}");
         assert_eq!(bytes, second_level());
-        let of_system = |index| {
+        let of_system = |processor: usize, index: usize| {
             let read = |file: &str| {
-                let folder = "/sys/devices/system/cpu/cpu0/cache";
-                std::fs::read_to_string(format!("{folder}/index{index}/{file}")).ok()
+                let folder = format!("/sys/devices/system/cpu/cpu{processor}/cache/index{index}");
+                std::fs::read_to_string(format!("{folder}/{file}")).ok()
             };
             let size = read("size")?;
             let second = read("level")?.trim() == "2" && read("type")?.trim() != "Instruction";
             let kilobytes: usize = size.trim().strip_suffix('K')?.parse().ok()?;
             second.then_some(kilobytes << 10)
         };
-        if cfg!(target_arch = "x86_64")
-            && let Some(expected) = (0..8).find_map(of_system)
-        {
-            assert_eq!(bytes, expected);
+        let sizes: Vec<usize> = (0..256)
+            .flat_map(|processor| (0..8).filter_map(move |index| of_system(processor, index)))
+            .collect();
+        if told().is_some() && !sizes.is_empty() {
+            assert!(sizes.contains(&bytes), "{bytes} {sizes:?}");
         }
+    }
+
+    #[test]
+    fn what_is_pretended_ends() {
+        let real = second_level();
+        with_second_level(12, || {
+            with_second_level(34, || assert_eq!(second_level(), 34));
+            assert_eq!(second_level(), 12);
+        });
+        let failed = std::panic::catch_unwind(|| with_second_level(12, || panic!("on purpose")));
+        assert!(failed.is_err());
+        assert_eq!(second_level(), real);
     }
 }

@@ -6,7 +6,7 @@
 use super::Gemm;
 use super::blocks::{A_BYTES, B_BYTES, Pack, copy_tiles, tile_pitch, with_room};
 use super::gemm::depth;
-use super::tile::{Strip, Strips, WIDE, most_rows, tiles};
+use super::tile::{Strip, Strips, WIDE, most_rows, some_tiles};
 use super::vector::{Kernel, NV, Vector};
 use crate::cache::second_level;
 
@@ -25,7 +25,7 @@ pub(super) fn goes_across<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && second_level() > LARGE
 }
 
-/// Whether all tiles have as many rows as fit or one less, and strips are whole.
+/// Whether there is a whole strip, and all tiles have as many rows as fit or one less.
 #[inline(always)]
 fn has_rows_of_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     g.m > 4 * most_rows::<V, WIDE>() && g.n >= WIDE * V::LANES
@@ -34,7 +34,7 @@ fn has_rows_of_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 /// The product in blocks of the inner dimension and of columns, for contiguous rows of `c`. Blocks of the inner dimension follow from its length alone.
 ///
 /// # Safety
-/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; the product [`has_rows_of_tiles`].
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; the product [`has_rows_of_tiles`], and k is not 0.
 #[inline(never)]
 pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>, second_level: usize) {
     let width = WIDE * V::LANES;
@@ -63,7 +63,7 @@ pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>, second_level: usize) {
     }
 }
 
-/// Whether columns of `a` are contiguous and lie on so many pages that a tile is better copied before it passes several strips, or a multiple of
+/// Whether columns of `a`, whose rows are not contiguous, lie on so many pages that a tile is better copied before it passes several strips, or on as many a multiple of
 /// half pages apart, so that they fall on few sets of the cache.
 #[inline(always)]
 fn has_far_columns<T>(g: &Gemm<T>) -> bool {
@@ -122,7 +122,7 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
         // An odd number of rows, so that strips fall on all sets of the cache.
         let panel = (g.k | 1) * width;
         let whole = g.n / width * width;
-        // Some tiles at a time, in long pieces of columns.
+        // Several tiles of `a` are copied at a time, so that what is read of a column is long.
         let a_tile = tile_pitch::<V>(g.k, height);
         let count = g.m.div_ceil(height);
         let together = if copies_a { room_of_a / a_tile } else { count };
@@ -130,10 +130,10 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
         // narrower, with rows of whole vectors.
         unsafe {
             for first in (0..count).step_by(together) {
-                let some = tiles(g.m, height).skip(first).take(together);
+                let some = some_tiles(g.m, height, first..count.min(first + together));
                 let mut block = *g;
                 if copies_a {
-                    // Of whole vectors most would lie across two lines.
+                    // By parts of vectors: most whole ones would lie across two lines.
                     copy_tiles::<V, true>(g, some.clone(), g.m, height, room);
                     (block.a, block.a_row, block.a_col) = (room, 1, height);
                 }

@@ -352,10 +352,11 @@ pub(super) const fn tile_pitch<V: Vector>(k: usize, height: usize) -> usize {
 const COLUMNS: usize = 4;
 
 /// Copies `a` for tiles, each its first row and at most `height` rows: tile by tile, a row of `height` for each element of the inner dimension. Returns how far apart
-/// tiles are. From `g.a` on, `readable` rows are valid. With `EXACT`, no row of a copy is written beyond its end where columns of `a` are contiguous.
+/// tiles are. From `g.a` on, `readable` rows are valid. With `EXACT`, rows shorter than a vector are
+/// copied by parts of one where columns of `a` are contiguous; else whole vectors write beyond them, to what is written after.
 ///
 /// # Safety
-/// The rows are valid; `to` has room for the tiles.
+/// The rows of the tiles are valid; `to` has room for the tiles.
 #[inline(always)]
 pub(super) unsafe fn copy_tiles<V: Vector, const EXACT: bool>(
     g: &Gemm<V::Elem>,
@@ -365,7 +366,7 @@ pub(super) unsafe fn copy_tiles<V: Vector, const EXACT: bool>(
     to: *mut V::Elem,
 ) -> usize {
     let pitch = tile_pitch::<V>(g.k, height);
-    // SAFETY: tiles cover the rows once; the rest is promised by the caller.
+    // SAFETY: promised by the caller.
     unsafe {
         if g.a_row != 1 {
             for (t, [first, rows]) in tiles.enumerate() {

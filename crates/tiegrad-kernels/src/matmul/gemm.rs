@@ -10,7 +10,7 @@ use super::outer::outer;
 use super::resident::{Resident, is_resident};
 use super::tile::{Strip, many_registers};
 use super::tiny::Tiny;
-use super::vector::{MOST_LANES, NV, Vector};
+use super::vector::{Kernel, MOST_LANES, NV, Vector};
 use super::wide::in_place;
 use super::{Activation, Gemm};
 use crate::cache::second_level;
@@ -94,7 +94,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         let tail = g.n % V::LANES;
         if is_turned::<V>(g, tail) {
             V::larger(&g.part(0, g.m, 0, g.n - tail));
-            return turned::<V>(&g.part(0, g.m, g.n - tail, tail));
+            return V::call(Turned::<V>(&g.part(0, g.m, g.n - tail, tail)));
         }
         if const { many_registers::<V>() } && goes_across::<V>(g) {
             return across::<V>(g, second_level());
@@ -270,10 +270,10 @@ pub(super) unsafe fn first<V: Vector>(from: *const V::Elem, len: usize) -> V {
     }
 }
 
-/// Columns of the result that [`turned`] computes at a time.
+/// Rows of the result that [`Turned`] computes at a time.
 const TURNED: usize = 64;
 
-/// Whether the last columns, less than a vector, are better computed by [`turned`]: few of them, and contiguous columns of `a`.
+/// Whether the last columns, less than a vector, are better computed as [`Turned`]: few of them, and contiguous columns of `a`.
 #[inline(always)]
 fn is_turned<V: Vector>(g: &Gemm<V::Elem>, tail: usize) -> bool {
     g.a_row == 1
@@ -287,34 +287,41 @@ fn is_turned<V: Vector>(g: &Gemm<V::Elem>, tail: usize) -> bool {
         && g.k <= V::KC
 }
 
-/// The product as columns, which vectors lie along: rows of the transposed product on the stack. The sums are the same chains of multiply-adds.
-///
-/// # Safety
-/// As `gemm`; k <= KC, less columns than a vector has elements.
-#[inline(never)]
-unsafe fn turned<V: Vector>(g: &Gemm<V::Elem>) {
-    let mut sums = [V::Elem::ZERO; MOST_LANES / 4 * TURNED];
-    for i in (0..g.m).step_by(TURNED) {
-        let out = g.part(i, TURNED.min(g.m - i), 0, g.n);
-        let mut rows = Gemm::new(out.n, out.m, out.k);
-        (rows.a, rows.a_row, rows.a_col) = (out.b, out.b_col, out.b_row);
-        (rows.b, rows.b_row, rows.b_col) = (out.a, out.a_col, out.a_row);
-        (rows.c, rows.c_row, rows.c_col) = (sums.as_mut_ptr(), TURNED, 1);
-        // SAFETY: there is room for the columns, of which there are a quarter of a vector at most; the elements are within the sizes.
-        unsafe {
-            V::larger(&rows);
-            for j in 0..out.n {
-                for r in 0..out.m {
-                    let bias = match out.bias.is_null() {
-                        true => V::Elem::ZERO,
-                        false => *out.bias.add(if out.bias_by_row { r } else { j }),
-                    };
-                    let c = out.c.add(r * out.c_row + j);
-                    let sum = V::splat(sums[j * TURNED + r]);
-                    store_at(&out, c, 1, sum, V::splat(bias));
+/// The product as columns, which vectors lie along: rows of the transposed product on the stack. The sums are the same chains of multiply-adds as those of
+/// tiles, and so is what is done to them.
+struct Turned<'a, V: Vector>(&'a Gemm<V::Elem>);
+
+/// k <= KC, and the columns are a quarter of a vector at most.
+impl<V: Vector> Kernel for Turned<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        const { assert!(V::LANES <= MOST_LANES) };
+        debug_assert!(4 * g.n <= V::LANES);
+        let mut sums = [V::Elem::ZERO; MOST_LANES / 4 * TURNED];
+        for i in (0..g.m).step_by(TURNED) {
+            let out = g.part(i, TURNED.min(g.m - i), 0, g.n);
+            let mut rows = Gemm::new(out.n, out.m, out.k);
+            (rows.a, rows.a_row, rows.a_col) = (out.b, out.b_col, out.b_row);
+            (rows.b, rows.b_row, rows.b_col) = (out.a, out.a_col, out.a_row);
+            (rows.c, rows.c_row, rows.c_col) = (sums.as_mut_ptr(), TURNED, 1);
+            // SAFETY: there is room for a quarter of a vector of columns; the elements are within the sizes.
+            unsafe {
+                V::larger(&rows);
+                for j in 0..out.n {
+                    for r in 0..out.m {
+                        let bias = if out.bias.is_null() {
+                            V::Elem::ZERO
+                        } else {
+                            *out.bias.add(if out.bias_by_row { r } else { j })
+                        };
+                        let c = out.c.add(r * out.c_row + j);
+                        let sum = V::splat(sums[j * TURNED + r]);
+                        store_at(&out, c, 1, sum, V::splat(bias));
+                    }
                 }
+                out.activate(0, out.m, 0, out.n);
             }
-            out.activate(0, out.m, 0, out.n);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::few::{Row, is_small_row, rows};
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
+use std::ops::Range;
 
 /// Vectors in a row of a wide tile, which has half the rows: it reads twice as long a piece of each row of `b`.
 pub(super) const WIDE: usize = 2 * NV;
@@ -66,11 +67,11 @@ pub(super) struct Strip<'a, V: Vector, const N: usize, const TAIL: bool> {
     g: &'a Gemm<V::Elem>,
     j: usize,
     last: usize,
-    /// Where the first tile of a strip without tail copies the strip of `b` to, for the others to read; null: nowhere.
+    /// Where a tile that copies the strip of `b`, the first of one without tail, copies it to, for the others to read; null: nowhere.
     to: *mut V::Elem,
     /// Where `a` is copied tile by tile: from one tile to the next; 0: rows are `a_row` apart throughout.
     a_tile: usize,
-    /// From this strip of `b` to the next; 0: tiles of the same rows come next, in other strips.
+    /// From this strip of `b` to the next; 0: none is asked for.
     next: usize,
 }
 
@@ -165,8 +166,18 @@ fn heights(m: usize, most: usize) -> (usize, usize) {
 /// The tiles of [`heights`]: the first row and the number of rows of each.
 #[inline(always)]
 pub(super) fn tiles(m: usize, most: usize) -> impl Iterator<Item = [usize; 2]> + Clone {
+    some_tiles(m, most, 0..m.div_ceil(most))
+}
+
+/// Those of [`tiles`] with these numbers.
+#[inline(always)]
+pub(super) fn some_tiles(
+    m: usize,
+    most: usize,
+    which: Range<usize>,
+) -> impl Iterator<Item = [usize; 2]> + Clone {
     let (rows, taller) = heights(m, most);
-    (0..m.div_ceil(most)).map(move |t| {
+    which.map(move |t| {
         let lower = t.saturating_sub(taller);
         [t * rows - lower, rows - usize::from(t >= taller)]
     })
@@ -220,10 +231,19 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
     /// One tile of a wide strip, the `t`-th: `rows` from `i` on of the result, as many as fit or one less. With `COPY`, `b` is copied as `run` says.
     ///
     /// # Safety
-    /// As [`Scalar::gemm`](crate::Scalar); the rows are within the result; with `COPY`, `to` has room for the strip.
+    /// As [`Scalar::gemm`](crate::Scalar); the rows are within the result, as many as a wide tile has or one less; with `COPY`, `to` has room for the strip.
     #[inline(always)]
     pub(super) unsafe fn wide_tile<const COPY: bool>(&self, [i, rows]: [usize; 2], t: usize) {
         const { assert!(N == WIDE && !TAIL && (!many_registers::<V>() || V::MR == 12)) };
+        debug_assert!(rows == 5 || rows == 6);
+        // What the next tile writes may be far away.
+        let mut next = self.g.c.wrapping_add(i * self.g.c_row + self.j);
+        for _ in 0..rows {
+            for v in N..2 * N {
+                V::prefetch_near(next.wrapping_add(v * V::LANES));
+            }
+            next = next.wrapping_add(self.g.c_row);
+        }
         // SAFETY: promised by the caller.
         unsafe {
             if rows == 6 {
@@ -258,20 +278,12 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             }
             let mut b = g.b.wrapping_add(self.j);
             let mut to = self.to;
-            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes. The first
-            // tile of a strip also asks for rows of `b` ahead of it, where those of a large matrix are pages apart, and near
+            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes. All tiles ask for the next rows of `b`, and the first
+            // tile of a strip for rows far ahead, where those of a large matrix are pages apart, and near
             // the end for the first rows of the next strip.
             let ahead = if g.k >= 16 { AHEAD.min(g.k) } else { 0 };
             let fetch = N >= NV && !TAIL && t == 0 && ahead > 0 && self.next != 0;
             let mut from_b = if fetch { ahead } else { NEXT_ROWS } * g.b_row;
-            if N >= NV && !TAIL && self.next == 0 {
-                for r in 0..M {
-                    for v in 0..N {
-                        let next = self.j + (N + v) * V::LANES;
-                        V::prefetch_near(g.c.wrapping_add((i + r) * g.c_row + next));
-                    }
-                }
-            }
             for (last, part) in [(false, g.k - ahead), (true, ahead)] {
                 if last && ahead > 0 && N >= NV && !TAIL {
                     for r in 0..M {

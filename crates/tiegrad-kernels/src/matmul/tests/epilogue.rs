@@ -2,6 +2,7 @@
 
 use super::paths::{Leveled, levels};
 use super::*;
+use crate::cache::with_second_level;
 use crate::elementwise::{Gelu, GeluTanh, Unary, map_with};
 use crate::testing::bits;
 use crate::{Arithmetic, Write};
@@ -204,12 +205,16 @@ fn the_bits_are_those_of_the_separate_kernel_on_every_path() {
             }
         }
     }
-    // Several blocks of the inner dimension, of rows and of columns.
-    for (m, n, k) in [(50, 70, 520), (130, 260, 400), (2, 40, 900)] {
+    // Several blocks of the inner dimension, of rows and of columns, for a small cache and a large one; last columns as rows of the transposed product.
+    for (m, n, k) in [(50, 70, 520), (130, 260, 400), (2, 40, 900), (130, 20, 40)] {
         let s = MatmulShape::new(m, n, k);
         for layouts in [[PLAIN, PLAIN, PLAIN], [T, T, PLAIN], [PLAIN, T, T]] {
-            on_every_level::<f32>(s, layouts, [1.0, 1.0]);
-            on_every_level::<f64>(s, layouts, [1.0, 0.0]);
+            for second_level in [1 << 20, 3 << 19] {
+                with_second_level(second_level, || {
+                    on_every_level::<f32>(s, layouts, [1.0, 1.0]);
+                    on_every_level::<f64>(s, layouts, [1.0, 0.0]);
+                });
+            }
         }
     }
 }

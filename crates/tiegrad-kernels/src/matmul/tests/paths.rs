@@ -213,7 +213,7 @@ fn right_operands_in_registers_on_every_path() {
 fn few_last_columns_of_transposed_operands_on_every_path() {
     for form in [FORM, ALL] {
         let form = Form { a: T, ..form };
-        for (n, k) in [(9, 32), (17, 40), (20, 32), (33, 100), (66, 33), (68, 512)] {
+        for (n, k) in [(17, 40), (18, 32), (20, 32), (33, 100), (66, 33), (68, 512)] {
             for b in [PLAIN, T] {
                 prefixes::<f32>([64, 100, 130].into_iter(), n, k, Form { b, ..form });
                 prefixes::<f64>([64, 100, 130].into_iter(), n, k, Form { b, ..form });
@@ -385,11 +385,12 @@ fn the_cache_changes_no_bit() {
         let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
         let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
         for level in levels() {
-            let mut g = Gemm::new(m, n, k);
-            (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
-            (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
-            let results = [1 << 20, 3 << 19, 2 << 20].map(|second_level| {
+            // A small one, one for few strips at a time, and one for many.
+            let results = [1 << 20, (1 << 20) + 1, 4 << 20].map(|second_level| {
                 let mut c = vec![N::ZERO; m * n];
+                let mut g = Gemm::new(m, n, k);
+                (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+                (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
                 (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
                 g.orient(|| level);
                 // SAFETY: the vectors hold matrices of these sizes and strides.
@@ -403,23 +404,32 @@ fn the_cache_changes_no_bit() {
         }
     }
     for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
-        check::<f32>(100, 300, 600, layouts);
-        check::<f64>(91, 171, 300, layouts);
+        check::<f32>(100, 660, 600, layouts);
+        check::<f64>(91, 340, 300, layouts);
     }
+    // Copies of `a` for more strips than there is room for.
+    check::<f32>(300, 1100, 512, [T, PLAIN]);
+    check::<f64>(260, 550, 512, [T, PLAIN]);
 }
 
 /// A few columns of a product have the bits that they have in the whole, however few they are: threads cut products anywhere.
 #[test]
 fn parts_have_the_bits_of_the_whole_on_every_path() {
-    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2]) {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2], form: Form) {
         let mut numbers = Numbers::new((m + n + k) as u64);
         let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
         let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
+        let old: Vec<N> = numbers.vec(m * n);
+        let bias: Vec<N> = numbers.vec(m.max(n));
         for level in levels() {
             let mut g = Gemm::new(m, n, k);
+            (g.alpha, g.beta) = (N::from_f64(form.alpha), N::from_f64(form.beta));
             (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
             (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
-            let (mut whole, mut parts) = (vec![N::ZERO; m * n], vec![N::ZERO; m * n]);
+            if form.bias {
+                g.bias = bias.as_ptr();
+            }
+            let (mut whole, mut parts) = (old.clone(), old.clone());
             (g.c, g.c_row, g.c_col) = (whole.as_mut_ptr(), n, 1);
             g.orient(|| level);
             // SAFETY: the vectors hold matrices of these sizes and strides; parts are of them.
@@ -434,7 +444,7 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
             }
             assert!(
                 bits(&whole) == bits(&parts),
-                "{level:?} ({m},{k},{n}) {la:?} {lb:?}: the bits differ"
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?} {form:?}: the bits differ"
             );
         }
     }
@@ -455,8 +465,10 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         (40, 30, 513),
     ] {
         for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
-            check::<f32>(m, n, k, layouts);
-            check::<f64>(m, n, k, layouts);
+            for form in [FORM, ALL] {
+                check::<f32>(m, n, k, layouts, form);
+                check::<f64>(m, n, k, layouts, form);
+            }
         }
     }
 }
