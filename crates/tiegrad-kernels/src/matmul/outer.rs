@@ -65,57 +65,100 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
-        // Vectors that are written across the end of a line take twice the time. Rows that begin at different places of a line are written one by one where
-        // they are long and there is least to compute, several others at once, which read `b` once for all.
+        // Vectors that are written across the end of a line take twice the time or more, most of all where the line is not in the first-level cache. Rows that are so many
+        // apart begin at one place of a line: of several of those all vectors but the first are whole lines, and `b` is read once for all.
         let line = V::LANES * size_of::<V::Elem>();
+        let row = g.c_row.saturating_mul(size_of::<V::Elem>());
         let few = if const { many_registers::<V>() } {
             1
         } else {
             2
         };
-        let together = K > few
-            || g.n < 12 * V::LANES
-            || g.c_row
-                .wrapping_mul(size_of::<V::Elem>())
-                .is_multiple_of(line);
+        let lines = g.n >= 4 * V::LANES && row.saturating_mul(g.m) > NEAR
+            || g.n >= 12 * V::LANES && K <= few;
+        let apart = if lines {
+            line >> (row | line).trailing_zeros()
+        } else {
+            1
+        };
         let mut i = 0;
         // SAFETY: rows are within the result.
         unsafe {
-            // K vectors for each row, one sum each and one of `b` fit into the registers.
-            if together && const { !many_registers::<V>() } {
-                while g.m - i >= 2 {
-                    outer_rows::<V, K, 2>(g, i);
-                    i += 2;
+            if K > few {
+                i = groups::<V, K>(g, i, apart, lines);
+                if K > 6 {
+                    // Much to read for each row that is written.
+                    i = groups::<V, K>(g, i, 1, lines);
                 }
-            } else if together && const { K > 6 } {
-                while g.m - i >= 3 {
-                    outer_rows::<V, K, 3>(g, i);
-                    i += 3;
-                }
-            } else if together {
-                while g.m - i >= 4 {
-                    outer_rows::<V, K, 4>(g, i);
-                    i += 4;
-                }
-            }
-            if together && const { many_registers::<V>() } && g.m - i >= 2 {
-                outer_rows::<V, K, 2>(g, i);
-                i += 2;
             }
             while i < g.m {
-                outer_rows::<V, K, 1>(g, i);
+                outer_rows::<V, K, 1>(g, i, 1, lines);
                 i += 1;
             }
         }
     }
 }
 
-/// Rows `i..i + R`.
+/// Bytes of a result that is in the first-level cache when it is written.
+const NEAR: usize = 32 << 10;
+
+/// The rows from `i` on in groups of rows that are `apart` from each other, as far as there are whole groups. Returns the row after them.
+///
+/// # Safety
+/// As [`outer_rows`].
+#[inline(always)]
+unsafe fn groups<V: Vector, const K: usize>(
+    g: &Gemm<V::Elem>,
+    mut i: usize,
+    apart: usize,
+    lines: bool,
+) -> usize {
+    // SAFETY: promised by the caller.
+    unsafe {
+        // K vectors for each row, one sum each and one of `b` fit into the registers.
+        if const { many_registers::<V>() } {
+            i = if const { K > 6 } {
+                groups_of::<V, K, 3>(g, i, apart, lines)
+            } else {
+                groups_of::<V, K, 4>(g, i, apart, lines)
+            };
+        }
+        groups_of::<V, K, 2>(g, i, apart, lines)
+    }
+}
+
+/// As [`groups`], of R rows each.
+///
+/// # Safety
+/// As [`outer_rows`].
+#[inline(always)]
+unsafe fn groups_of<V: Vector, const K: usize, const R: usize>(
+    g: &Gemm<V::Elem>,
+    mut i: usize,
+    apart: usize,
+    lines: bool,
+) -> usize {
+    while g.m - i >= R * apart {
+        for first in i..i + apart {
+            // SAFETY: promised by the caller.
+            unsafe { outer_rows::<V, K, R>(g, first, apart, lines) };
+        }
+        i += R * apart;
+    }
+    i
+}
+
+/// R rows from `i` on, `apart` from each other; with `lines`, if they begin at one place of a line, a part of a vector first, so that what follows are whole lines.
 ///
 /// # Safety
 /// As [`Scalar::gemm`](crate::Scalar); k = K, and the rows are within the result.
 #[inline(always)]
-unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem>, i: usize) {
+unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(
+    g: &Gemm<V::Elem>,
+    i: usize,
+    apart: usize,
+    lines: bool,
+) {
     // SAFETY: rows, columns and p < K are within the sizes, so the caller promises that they are valid.
     unsafe {
         let zero = V::splat(V::Elem::ZERO);
@@ -123,21 +166,22 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
         let mut x = [[zero; K]; R];
         for r in 0..R {
             for p in 0..K {
-                x[r][p] = V::splat(*g.a.add((i + r) * g.a_row + p * g.a_col));
+                x[r][p] = V::splat(*g.a.add((i + r * apart) * g.a_row + p * g.a_col));
             }
         }
         let c = g.c.add(i * g.c_row);
+        let c_step = apart * g.c_row;
         let line = V::LANES * size_of::<V::Elem>();
         let before = (c as usize).wrapping_neg() % line / size_of::<V::Elem>();
         let mut j = 0;
-        if before > 0
-            && g.n >= 12 * V::LANES
+        if lines
+            && before > 0
             && (R == 1
-                || g.c_row
+                || c_step
                     .wrapping_mul(size_of::<V::Elem>())
                     .is_multiple_of(line))
         {
-            outer_part::<V, K, R>(g, i, 0, before, x);
+            outer_part::<V, K, R>(g, i, apart, 0, before, x);
             j = before;
         }
         while g.n - j >= V::LANES {
@@ -150,17 +194,19 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
             }
             for r in 0..R {
                 if plain {
-                    y[r].store(c.add(r * g.c_row + j));
+                    y[r].store(c.add(r * c_step + j));
                 } else {
-                    store(g, i + r, j, y[r]);
+                    store(g, i + r * apart, j, y[r]);
                 }
             }
             j += V::LANES;
         }
         if j < g.n {
-            outer_part::<V, K, R>(g, i, j, g.n, x);
+            outer_part::<V, K, R>(g, i, apart, j, g.n, x);
         }
-        g.activate(i, R, 0, g.n);
+        for r in 0..R {
+            g.activate(i + r * apart, 1, 0, g.n);
+        }
     }
 }
 
@@ -172,6 +218,7 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(g: &Gemm<V::Elem
 unsafe fn outer_part<V: Vector, const K: usize, const R: usize>(
     g: &Gemm<V::Elem>,
     i: usize,
+    apart: usize,
     j: usize,
     n: usize,
     x: [[V; K]; R],
@@ -188,13 +235,13 @@ unsafe fn outer_part<V: Vector, const K: usize, const R: usize>(
         let c = g.c.add(i * g.c_row + j);
         if g.is_plain() {
             for r in 0..R {
-                y[r].store_part(c.add(r * g.c_row), n - j);
+                y[r].store_part(c.add(r * apart * g.c_row), n - j);
             }
             return;
         }
         let g = &g.part(0, g.m, 0, n);
         for r in 0..R {
-            store(g, i + r, j, y[r]);
+            store(g, i + r * apart, j, y[r]);
         }
     }
 }
