@@ -17,6 +17,9 @@ const NEAR: usize = 64 << 10;
 /// Bytes that columns of `a` may be spread over: as much as is translated without a search, about.
 const FAR: usize = 512 << 10;
 
+/// Tiles of `a` of a group, if they are not copied.
+const TILES: usize = 16;
+
 /// Whether the product is computed here, where there are registers for wide tiles: one of several rows of them, with a large second-level cache.
 #[inline(always)]
 pub(super) fn goes_across<V: Vector>(g: &Gemm<V::Elem>) -> bool {
@@ -25,10 +28,10 @@ pub(super) fn goes_across<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && second_level() > LARGE
 }
 
-/// Whether there is a whole strip, and all tiles have as many rows as fit or one less.
+/// Whether rows of the result are more than a narrow strip, and all wide tiles have as many rows as fit or one less.
 #[inline(always)]
 fn has_rows_of_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    g.m > 4 * most_rows::<V, WIDE>() && g.n >= WIDE * V::LANES
+    g.m > 4 * most_rows::<V, WIDE>() && g.n > NV * V::LANES
 }
 
 /// The product in blocks of the inner dimension and of columns, for contiguous rows of `c`. Blocks of the inner dimension follow from its length alone.
@@ -39,7 +42,7 @@ fn has_rows_of_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>, second_level: usize) {
     let width = WIDE * V::LANES;
     let depth = depth::<V>(g.k);
-    let copies_a = has_far_columns(g);
+    let copies_a = g.n >= width && has_far_columns(g);
     let strip = (depth | 1) * width * size_of::<V::Elem>();
     // How many strips of `b` stay in the cache, and how many there are at a time: the more, the less often `a` is copied.
     let near = (second_level / 2).div_ceil(strip);
@@ -122,13 +125,20 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
         // An odd number of rows, so that strips fall on all sets of the cache.
         let panel = (g.k | 1) * width;
         let whole = g.n / width * width;
-        // Several tiles of `a` are copied at a time, so that what is read of a column is long.
+        // Several tiles pass before the strips that are no whole ones, so that `a` is still near. Where they are copied, what is read of a column is long.
         let a_tile = tile_pitch::<V>(g.k, height);
         let count = g.m.div_ceil(height);
-        let together = if copies_a { room_of_a / a_tile } else { count };
+        let together = if copies_a { room_of_a / a_tile } else { TILES };
         // SAFETY: tiles cover the rows once, strips the columns. The room has A_BYTES for `together` tiles and then B_BYTES for all strips, the last of which may be
         // narrower, with rows of whole vectors.
         unsafe {
+            let mut rest = g.part(0, g.m, whole, g.n - whole);
+            if rest.n > 0 {
+                let to = panels.add(whole / width * panel);
+                let row = rest.n.next_multiple_of(NV * V::LANES);
+                pack::<V>(g, whole, rest.n, to, row);
+                (rest.b, rest.b_row, rest.b_col) = (to, row, 1);
+            }
             for first in (0..count).step_by(together) {
                 let some = some_tiles(g.m, height, first..count.min(first + together));
                 let mut block = *g;
@@ -136,6 +146,12 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
                     // By parts of vectors: most whole ones would lie across two lines.
                     copy_tiles::<V, true>(g, some.clone(), g.m, height, room);
                     (block.a, block.a_row, block.a_col) = (room, 1, height);
+                }
+                if rest.n > 0 {
+                    let [begin, end] = some
+                        .clone()
+                        .fold([g.m, 0], |[begin, _], [i, rows]| [begin.min(i), i + rows]);
+                    V::call(Strips::<V>(&rest.part(begin, end - begin, 0, rest.n)));
                 }
                 for begin in (0..whole).step_by(near * width) {
                     let end = whole.min(begin + near * width);
@@ -161,16 +177,6 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
                         }
                     }
                 }
-            }
-            if whole < g.n {
-                let mut rest = g.part(0, g.m, whole, g.n - whole);
-                if g.b_col != 1 {
-                    let to = panels.add(whole / width * panel);
-                    let row = rest.n.next_multiple_of(NV * V::LANES);
-                    pack::<V>(g, whole, rest.n, to, row);
-                    (rest.b, rest.b_row, rest.b_col) = (to, row, 1);
-                }
-                V::call(Strips::<V>(&rest));
             }
         }
     }
