@@ -24,6 +24,7 @@ const TILES: usize = 16;
 #[inline(always)]
 pub(super) fn goes_across<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     has_rows_of_tiles::<V>(g)
+        && (g.n >= WIDE * V::LANES || !has_far_columns(g))
         && g.k.saturating_mul(g.n) > NEAR / size_of::<V::Elem>()
         && second_level() > LARGE
 }
@@ -95,7 +96,7 @@ unsafe fn pack<V: Vector>(g: &Gemm<V::Elem>, j: usize, n: usize, to: *mut V::Ele
     unsafe { columns.run() };
 }
 
-/// A block: k <= KC.
+/// A block: k <= KC, it [`has_rows_of_tiles`], and the room holds its strips.
 struct RowsOfTiles<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
     copies_a: bool,
@@ -129,6 +130,7 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
         let a_tile = tile_pitch::<V>(g.k, height);
         let count = g.m.div_ceil(height);
         let together = if copies_a { room_of_a / a_tile } else { TILES };
+        let together = count.div_ceil(count.div_ceil(together));
         // SAFETY: tiles cover the rows once, strips the columns. The room has A_BYTES for `together` tiles and then B_BYTES for all strips, the last of which may be
         // narrower, with rows of whole vectors.
         unsafe {

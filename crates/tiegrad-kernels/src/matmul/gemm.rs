@@ -288,10 +288,9 @@ fn is_turned<V: Vector>(g: &Gemm<V::Elem>, tail: usize) -> bool {
 }
 
 /// The product as columns, which vectors lie along: rows of the transposed product on the stack. The sums are the same chains of multiply-adds as those of
-/// tiles, and so is what is done to them.
+/// tiles, and so is what is done to them. For k <= KC and a quarter of a vector of columns at most.
 struct Turned<'a, V: Vector>(&'a Gemm<V::Elem>);
 
-/// k <= KC, and the columns are a quarter of a vector at most.
 impl<V: Vector> Kernel for Turned<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {

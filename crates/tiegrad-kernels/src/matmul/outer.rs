@@ -6,7 +6,7 @@ use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 
-/// A product with an inner dimension of 1 to 8, which takes about the time of writing the result: in the order of memory, a few rows at a time.
+/// A product with an inner dimension of 1 to 8, which takes about the time of writing the result: a few rows at a time.
 ///
 /// # Safety
 /// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k is 1 to 8, and rows of `b` and of the result are contiguous.
@@ -26,7 +26,8 @@ pub(super) unsafe fn outer<V: Vector>(g: &Gemm<V::Elem>) {
 /// As [`outer`].
 #[inline(never)]
 unsafe fn spans<V: Vector>(g: &Gemm<V::Elem>) {
-    let size = SPAN / (g.k * size_of::<V::Elem>());
+    // Whole vectors, so that rows which begin at a line do so in all spans.
+    let size = SPAN / (g.k * size_of::<V::Elem>()) / V::LANES * V::LANES;
     for j in (0..g.n).step_by(size) {
         // SAFETY: a part of the product.
         unsafe { span::<V>(&g.part(0, g.m, j, size.min(g.n - j))) };
@@ -66,7 +67,7 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
     unsafe fn run(self) {
         let g = self.0;
         // Vectors that are written across the end of a line take twice the time or more, most of all where the line is not in the first-level cache. Rows that are so many
-        // apart begin at one place of a line: of several of those all vectors but the first are whole lines, and `b` is read once for all.
+        // apart begin at one place of a line: of several of those all vectors but the first and the last are whole lines, and `b` is read once for all.
         let line = V::LANES * size_of::<V::Elem>();
         let row = g.c_row.saturating_mul(size_of::<V::Elem>());
         let few = if const { many_registers::<V>() } {
@@ -84,7 +85,7 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
         let mut i = 0;
         // SAFETY: rows are within the result.
         unsafe {
-            if K > few {
+            if K > few || !lines {
                 i = groups::<V, K>(g, i, apart, lines);
                 if K > 6 {
                     // Much to read for each row that is written.
@@ -99,7 +100,7 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
     }
 }
 
-/// Bytes of a result that is in the first-level cache when it is written.
+/// Bytes from the first to the last row of a result that is in the first-level cache when it is written.
 const NEAR: usize = 32 << 10;
 
 /// The rows from `i` on in groups of rows that are `apart` from each other, as far as there are whole groups. Returns the row after them.
@@ -148,7 +149,7 @@ unsafe fn groups_of<V: Vector, const K: usize, const R: usize>(
     i
 }
 
-/// R rows from `i` on, `apart` from each other; with `lines`, if they begin at one place of a line, a part of a vector first, so that what follows are whole lines.
+/// R rows from `i` on, `apart` from each other; with `lines`, if they begin at one place of a line, a part of a vector first, so that what follows lies within lines.
 ///
 /// # Safety
 /// As [`Scalar::gemm`](crate::Scalar); k = K, and the rows are within the result.

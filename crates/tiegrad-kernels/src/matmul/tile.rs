@@ -278,8 +278,8 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             }
             let mut b = g.b.wrapping_add(self.j);
             let mut to = self.to;
-            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes. All tiles ask for the next rows of `b`, and the first
-            // tile of a strip for rows far ahead, where those of a large matrix are pages apart, and near
+            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes. Tiles ask for the next rows of `b`, and the first
+            // of a strip for rows far ahead instead, where those of a large matrix are pages apart, and near
             // the end for the first rows of the next strip.
             let ahead = if g.k >= 16 { AHEAD.min(g.k) } else { 0 };
             let fetch = N >= NV && !TAIL && t == 0 && ahead > 0 && self.next != 0;

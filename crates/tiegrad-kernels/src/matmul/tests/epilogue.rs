@@ -206,7 +206,13 @@ fn the_bits_are_those_of_the_separate_kernel_on_every_path() {
         }
     }
     // Several blocks of the inner dimension, of rows and of columns, for a small cache and a large one; last columns as rows of the transposed product.
-    for (m, n, k) in [(50, 70, 520), (130, 260, 400), (2, 40, 900), (130, 20, 40)] {
+    for (m, n, k) in [
+        (50, 70, 520),
+        (130, 260, 400),
+        (2, 40, 900),
+        (130, 20, 40),
+        (85, 131, 5),
+    ] {
         let s = MatmulShape::new(m, n, k);
         for layouts in [[PLAIN, PLAIN, PLAIN], [T, T, PLAIN], [PLAIN, T, T]] {
             for second_level in [1 << 20, 3 << 19] {

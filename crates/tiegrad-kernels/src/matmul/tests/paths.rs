@@ -28,6 +28,8 @@ struct Form {
     alpha: f64,
     beta: f64,
     bias: bool,
+    /// Whether the bias has an element per row.
+    by_row: bool,
 }
 
 const FORM: Form = Form {
@@ -41,6 +43,7 @@ const FORM: Form = Form {
     alpha: 1.0,
     beta: 0.0,
     bias: false,
+    by_row: false,
 };
 
 /// With factors that are not exact to multiply by, and a bias.
@@ -94,7 +97,7 @@ fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: us
     let a = Operand::<N>::new(&mut numbers, most, k, form.a, form.start[0]);
     let b = Operand::<N>::new(&mut numbers, k, n, form.b, form.start[1]);
     let old: Vec<N> = numbers.vec(most * n);
-    let bias: Vec<N> = numbers.vec(n);
+    let bias: Vec<N> = numbers.vec(most.max(n));
     let (mut sums, mut sizes) = (vec![0.0; most * n], vec![0.0; most * n]);
     for i in 0..most {
         for p in 0..k {
@@ -133,7 +136,7 @@ fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: us
             (g.b, g.b_row, g.b_col) = (b.data[b.start..].as_ptr(), b.strides[0], b.strides[1]);
             (g.c, g.c_row, g.c_col) = (c[start..].as_mut_ptr(), row, col);
             if form.bias {
-                g.bias = bias.as_ptr();
+                (g.bias, g.bias_by_row) = (bias.as_ptr(), form.by_row);
             }
             g.orient(|| level);
             // SAFETY: the vectors hold matrices of these sizes and strides.
@@ -144,7 +147,10 @@ fn prefixes<N: Leveled>(ms: impl Iterator<Item = usize> + Clone, n: usize, k: us
                     let y = &mut c[start + i * row + j * col];
                     let (sum, size) = (alpha * sums[i * n + j], alpha.abs() * sizes[i * n + j]);
                     let before = beta * old[i * n + j].to_f64();
-                    let bias = if form.bias { bias[j].to_f64() } else { 0.0 };
+                    let bias = match form {
+                        Form { bias: false, .. } => 0.0,
+                        Form { by_row, .. } => bias[if by_row { i } else { j }].to_f64(),
+                    };
                     let exact = sum + before + bias;
                     let bound =
                         unit * ((k + 3) as f64 * size + 3.0 * before.abs() + 2.0 * bias.abs());
@@ -192,6 +198,25 @@ fn outer_products_of_long_rows_on_every_path() {
                 };
                 prefixes::<f32>([3, 5, 7].into_iter(), n, k, Form { c, ..FORM });
                 prefixes::<f64>([3, 5, 7].into_iter(), n, k, Form { c, ..FORM });
+            }
+        }
+    }
+    // Groups of rows of which each lies 1, 2, 4, 8 or 16 rows from the next, of all heights, and rows that are left over.
+    let by_row = Form {
+        by_row: true,
+        ..ALL
+    };
+    for n in [131, 136, 144] {
+        for k in 1..=8 {
+            for gap in [0, 3] {
+                for form in [FORM, ALL, by_row] {
+                    let c = Layout {
+                        row_gap: gap,
+                        ..PLAIN
+                    };
+                    prefixes::<f32>([85, 101].into_iter(), n, k, Form { c, ..form });
+                    prefixes::<f64>([85, 101].into_iter(), n, k, Form { c, ..form });
+                }
             }
         }
     }
@@ -266,9 +291,9 @@ proptest! {
         [a, b, c] in [layout(), layout(), layout()],
         start in [0..17_usize, 0..17_usize, 1..17_usize],
         [alpha, beta] in [factor(), factor()],
-        bias in any::<bool>(),
+        [bias, by_row] in any::<[bool; 2]>(),
     ) {
-        let form = Form { a, b, c, start, alpha, beta, bias };
+        let form = Form { a, b, c, start, alpha, beta, bias, by_row };
         prefixes::<f32>(std::iter::once(m), n, k, form);
         prefixes::<f64>(std::iter::once(m), n, k, form);
     }
@@ -290,6 +315,9 @@ fn sampled_large_sizes_on_every_path() {
         ([200, 64, 12], 1, 90),
         // Rows whole pages apart.
         ([100, 13, 25], 300, 1024),
+        // Narrow results.
+        ([25, 97, 130], 40, 450),
+        ([25, 97, 130], 24, 600),
         // Long columns, more tiles of which than are copied at a time.
         ([600, 577, 25], 300, 300),
     ];
@@ -300,6 +328,8 @@ fn sampled_large_sizes_on_every_path() {
             let other = Form {
                 alpha,
                 beta,
+                bias: true,
+                by_row: n % 8 == 0,
                 ..form
             };
             // Blocks for a small cache and for a large one.
@@ -454,6 +484,9 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         (1, 30, 8),
         (20, 30, 12),
         (40, 67, 40),
+        // Rows that are apart, at once.
+        (101, 131, 5),
+        (85, 131, 7),
         // Last columns as rows of the transposed product.
         (150, 36, 40),
         (140, 17, 33),
