@@ -18,6 +18,7 @@ use crate::simd::multiversion;
 use crate::strided::{BLOCK, Walk, stage};
 use crate::threads::for_each_run;
 pub use copy::copy_strided;
+pub(crate) use stream::{for_each_run_past, goes_past, past};
 
 /// Elements per chunk of a parallel loop over a small array; loops of fewer than two chunks run on the calling thread.
 pub(crate) const RUN: usize = 16 * 1024;
@@ -93,7 +94,7 @@ pub trait Binary<T>: Copy + Sync {
 /// ```
 pub fn map<T: Scalar>(w: Write, out: &mut [T], x: &[T], f: impl Fn(T) -> T + Sync + Copy) {
     assert_eq!(out.len(), x.len(), "map: lengths differ");
-    for_each_run(out, run_size(x.len()), |at, out| {
+    each(w, out, |at, out| {
         map_closure(w, out, &x[at..at + out.len()], f)
     });
 }
@@ -136,7 +137,7 @@ pub fn zip<T: Scalar>(
 ) {
     let n = out.len();
     assert!(n == x.len() && n == y.len(), "zip: lengths differ");
-    for_each_run(out, run_size(n), |at, out| {
+    each(w, out, |at, out| {
         let end = at + out.len();
         zip_closure(w, out, &x[at..end], &y[at..end], f);
     });
@@ -194,7 +195,7 @@ pub fn zip3<T: Scalar>(
         n == x.len() && n == y.len() && n == z.len(),
         "zip3: lengths differ"
     );
-    for_each_run(out, run_size(n), |at, out| {
+    each(w, out, |at, out| {
         let end = at + out.len();
         zip3_run(w, out, &x[at..end], &y[at..end], &z[at..end], f);
     });
@@ -295,6 +296,13 @@ pub(crate) fn run_size(n: usize) -> usize {
 #[inline(always)]
 pub(crate) fn run_within(n: usize, least: usize) -> usize {
     (n / 64).next_multiple_of(BLOCK).clamp(least, 4 * RUN)
+}
+
+/// Calls `f`, which is short, for runs of a result. (Long functions have the time to read what they overwrite, and would wait for stores past the cache.)
+#[inline(always)]
+fn each<T: Scalar>(w: Write, out: &mut [T], f: impl Fn(usize, &mut [T]) + Sync) {
+    let run = run_size(out.len());
+    for_each_run_past(w, out, run, 1, f);
 }
 
 multiversion! {

@@ -13,10 +13,11 @@ pub use rms_norm::{rms_norm, rms_norm_backward_input};
 pub(crate) use softmax::softmax_row;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
-use crate::elementwise::{RUN, run_within};
+use crate::Write;
+use crate::elementwise::{RUN, for_each_run_past, goes_past, past, run_within};
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
-use crate::threads::{Shared, for_each_run, parallel_for};
+use crate::threads::{Shared, parallel_for};
 
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
 #[inline(always)]
@@ -59,6 +60,7 @@ fn with_stats<T: Scalar>(
         return;
     }
     let run = rows_per_run(x.len(), cols);
+    let goes_past = goes_past::<T>(out.len(), cols);
     let (out, stats) = (Shared::new(out), Shared::new(stats));
     parallel_for(rows.div_ceil(run), &|i| {
         let (first, end) = (i * run, rows.min((i + 1) * run));
@@ -69,7 +71,15 @@ fn with_stats<T: Scalar>(
                 stats.range(2 * first, 2 * end),
             )
         };
-        f(out, stats, &x[first * cols..end * cols]);
+        let x = &x[first * cols..end * cols];
+        if goes_past {
+            past(out, cols, |at, out| {
+                let end = at + out.len();
+                f(out, &mut stats[2 * at / cols..2 * end / cols], &x[at..end]);
+            });
+        } else {
+            f(out, stats, x);
+        }
     });
 }
 
@@ -80,7 +90,7 @@ fn with_stats<T: Scalar>(
 #[inline(always)]
 fn backward_with_stats<T: Scalar>(
     name: &str,
-    dx: &mut [T],
+    (w, dx): (Write, &mut [T]),
     [dy, x, stats]: [&[T]; 3],
     gamma: Option<&[T]>,
     cols: usize,
@@ -88,7 +98,7 @@ fn backward_with_stats<T: Scalar>(
 ) {
     assert_eq!(dy.len(), x.len(), "{name}: lengths differ");
     check_norm(name, [dx.len(), stats.len()], x.len(), [gamma, None], cols);
-    for_each_run(dx, rows_per_run(x.len(), cols) * cols, |at, dx| {
+    for_each_run_past(w, dx, rows_per_run(x.len(), cols) * cols, cols, |at, dx| {
         let end = at + dx.len();
         f(dx, &dy[at..end], &x[at..end], &stats[2 * at / cols..]);
     });

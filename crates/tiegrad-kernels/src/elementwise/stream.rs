@@ -1,12 +1,58 @@
 //! Copies past the cache: a line that is written whole need not be read first, and what would not stay in the cache drives nothing out of it.
 
+use crate::Write;
+use crate::cache;
 use crate::scalar::Scalar;
-use crate::simd::Level;
+use crate::simd::{Level, level, stream_end};
+use crate::threads::for_each_run;
 
 /// Bytes of a result that is written past the cache.
 pub(super) const STREAMED: usize = 16 << 20;
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
+
+/// Most elements of a piece of a result that is computed in the first-level cache and then copied past all of them.
+const PIECE: usize = 2048;
+/// Elements of a piece, if units are not longer: few, so that the next is computed while the stores of the last are under way.
+const STEP: usize = 512;
+
+/// As [`for_each_run`], for an `f` that overwrites the result without reading it, or adds to it. A large one that is overwritten goes past the cache where the processor gains by that:
+/// then `f` gets pieces of it, of whole units of so many elements.
+pub(crate) fn for_each_run_past<T: Scalar>(
+    w: Write,
+    out: &mut [T],
+    run: usize,
+    unit: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
+    if w == Write::Accumulate || !goes_past::<T>(out.len(), unit) {
+        return for_each_run(out, run, f);
+    }
+    for_each_run(out, run, |at, out| past(out, unit, |i, out| f(at + i, out)));
+}
+
+/// Whether a result of `len` elements goes past the cache, in units of so many.
+#[inline]
+pub(crate) fn goes_past<T: Scalar>(len: usize, unit: usize) -> bool {
+    T::VECTORIZED
+        && len >= STREAMED / size_of::<T>()
+        && (1..=PIECE).contains(&unit)
+        && cache::stores_gain_past()
+}
+
+/// A run of a result, in pieces of whole units: `f` gets where each begins and room for it.
+pub(crate) fn past<T: Scalar>(out: &mut [T], unit: usize, mut f: impl FnMut(usize, &mut [T])) {
+    let level = level();
+    let mut room = [T::ZERO; PIECE];
+    let step = (STEP / unit).max(1) * unit;
+    for (i, out) in out.chunks_mut(step).enumerate() {
+        let room = &mut room[..out.len()];
+        f(i * step, room);
+        // SAFETY: the machine has the level, and the end follows before the run does.
+        unsafe { copy(level, out, room) };
+    }
+    stream_end();
+}
 
 /// `to = from`, past the cache but for the lines that `to` has only parts of.
 ///

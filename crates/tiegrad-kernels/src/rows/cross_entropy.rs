@@ -3,9 +3,10 @@
 
 use super::{exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
+use crate::elementwise::for_each_run_past;
 use crate::scalar::Scalar;
 use crate::simd::{multiversion, prefetch};
-use crate::threads::{Shared, for_each_run, parallel_for};
+use crate::threads::{Shared, parallel_for};
 
 /// `losses[r] = lse[r] - logits[r][targets[r]]`, where `lse[r] = log(sum(exp(logits[r])))`, which the backward
 /// pass needs: `logits` (rows, cols), `targets`, `lse` and `losses` (rows). O(rows · cols).
@@ -71,13 +72,19 @@ pub fn cross_entropy_backward<T: Scalar>(
         logits.len(),
         "cross_entropy_backward: lengths differ"
     );
-    for_each_run(dlogits, rows_per_run(logits.len(), cols) * cols, |at, d| {
-        for (r, d) in d.chunks_exact_mut(cols).enumerate() {
-            let r = at / cols + r;
-            let x = &logits[r * cols..][..cols];
-            backward_row(w, d, x, lse[r], targets[r] as usize, dloss(r));
-        }
-    });
+    for_each_run_past(
+        w,
+        dlogits,
+        rows_per_run(logits.len(), cols) * cols,
+        cols,
+        |at, d| {
+            for (r, d) in d.chunks_exact_mut(cols).enumerate() {
+                let r = at / cols + r;
+                let x = &logits[r * cols..][..cols];
+                backward_row(w, d, x, lse[r], targets[r] as usize, dloss(r));
+            }
+        },
+    );
 }
 
 fn check(logits: usize, lse: usize, targets: &[u32], cols: usize) {

@@ -62,9 +62,16 @@ pub fn layer_norm_backward_input<T: Scalar>(
     cols: usize,
 ) {
     let name = "layer_norm_backward_input";
-    backward_with_stats(name, dx, [dy, x, stats], gamma, cols, |dx, dy, x, stats| {
-        backward_run(w, dx, dy, x, stats, gamma, cols);
-    });
+    backward_with_stats(
+        name,
+        (w, dx),
+        [dy, x, stats],
+        gamma,
+        cols,
+        |dx, dy, x, stats| {
+            backward_run(w, dx, dy, x, stats, gamma, cols);
+        },
+    );
 }
 
 /// `dgamma (=, +=) sum over rows of dy * xhat`, `dbeta (=, +=) sum over rows of dy`. Rows are added in blocks of

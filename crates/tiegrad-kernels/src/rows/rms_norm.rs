@@ -57,9 +57,16 @@ pub fn rms_norm_backward_input<T: Scalar>(
     cols: usize,
 ) {
     let name = "rms_norm_backward_input";
-    backward_with_stats(name, dx, [dy, x, stats], gamma, cols, |dx, dy, x, stats| {
-        backward_run(w, dx, dy, x, stats, gamma, cols);
-    });
+    backward_with_stats(
+        name,
+        (w, dx),
+        [dy, x, stats],
+        gamma,
+        cols,
+        |dx, dy, x, stats| {
+            backward_run(w, dx, dy, x, stats, gamma, cols);
+        },
+    );
 }
 
 multiversion! {

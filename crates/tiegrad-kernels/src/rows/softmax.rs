@@ -3,9 +3,9 @@
 
 use super::{exp_sum, exp_sum_of, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
+use crate::elementwise::for_each_run_past;
 use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::{multiversion, prefetch};
-use crate::threads::for_each_run;
 use std::cell::Cell;
 
 /// `out = softmax(x) = exp(x) / sum(exp(x))` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch. Exponentials
@@ -22,9 +22,15 @@ use std::cell::Cell;
 pub fn softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
     assert_eq!(out.len(), x.len(), "softmax: lengths differ");
     row_count(x.len(), cols);
-    for_each_run(out, rows_per_run(x.len(), cols) * cols, |at, out| {
-        softmax_run(out, &x[at..at + out.len()], cols);
-    });
+    for_each_run_past(
+        Write::Overwrite,
+        out,
+        rows_per_run(x.len(), cols) * cols,
+        cols,
+        |at, out| {
+            softmax_run(out, &x[at..at + out.len()], cols);
+        },
+    );
 }
 
 /// `dx (=, +=) y * (dy - sum(y * dy))` along rows, where `y = softmax(x)`.
@@ -44,7 +50,7 @@ pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], co
         "softmax_backward: lengths differ"
     );
     row_count(y.len(), cols);
-    for_each_run(dx, rows_per_run(y.len(), cols) * cols, |at, dx| {
+    for_each_run_past(w, dx, rows_per_run(y.len(), cols) * cols, cols, |at, dx| {
         let end = at + dx.len();
         softmax_backward_run(w, dx, &y[at..end], &dy[at..end], cols);
     });
@@ -63,9 +69,15 @@ pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], co
 pub fn log_softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
     assert_eq!(out.len(), x.len(), "log_softmax: lengths differ");
     row_count(x.len(), cols);
-    for_each_run(out, rows_per_run(x.len(), cols) * cols, |at, out| {
-        log_softmax_run(out, &x[at..at + out.len()], cols);
-    });
+    for_each_run_past(
+        Write::Overwrite,
+        out,
+        rows_per_run(x.len(), cols) * cols,
+        cols,
+        |at, out| {
+            log_softmax_run(out, &x[at..at + out.len()], cols);
+        },
+    );
 }
 
 /// `dx (=, +=) dy - exp(y) * sum(dy)` along rows, where `y = log_softmax(x)`.
@@ -85,7 +97,7 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
         "log_softmax_backward: lengths differ"
     );
     row_count(y.len(), cols);
-    for_each_run(dx, rows_per_run(y.len(), cols) * cols, |at, dx| {
+    for_each_run_past(w, dx, rows_per_run(y.len(), cols) * cols, cols, |at, dx| {
         let end = at + dx.len();
         log_softmax_backward_run(w, dx, &y[at..end], &dy[at..end], cols);
     });

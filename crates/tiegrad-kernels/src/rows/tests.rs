@@ -1,5 +1,6 @@
 use super::*;
 use crate::Write;
+use crate::cache::with_stores_past;
 use crate::reference;
 use crate::scalar::Dual;
 use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
@@ -337,4 +338,50 @@ fn cross_entropy_agrees_with_the_reference() {
 #[should_panic(expected = "a target is not a class")]
 fn a_target_beyond_the_classes_panics() {
     cross_entropy(&mut [0.0_f32], &mut [0.0], &[0.0, 0.0], &[2], 2);
+}
+
+/// Large results have the same bits whether they go past the cache or not, on one thread and on two.
+#[test]
+fn stores_past_the_cache_change_no_bit() {
+    let cols = 509;
+    let rows = (17 << 20) / 4 / cols + 1;
+    let n = rows * cols;
+    let mut numbers = Numbers::new(7);
+    let part: Vec<f32> = numbers.vec(100 * cols + 1);
+    let of =
+        |shift: usize| -> Vec<f32> { (0..n).map(|i| part[(i + shift) % part.len()]).collect() };
+    let (x, y) = (of(0), of(5));
+    let lse: Vec<f32> = x[..rows].to_vec();
+    let targets: Vec<u32> = (0..rows).map(|r| (r % cols) as u32).collect();
+    let all = |w: Write, which: usize, out: &mut [f32]| {
+        let mut stats: Vec<f32> = y[..2 * rows].to_vec();
+        match which {
+            0 => softmax(out, &x, cols),
+            1 => log_softmax(out, &x, cols),
+            2 => softmax_backward(w, out, &x, &y, cols),
+            3 => log_softmax_backward(w, out, &x, &y, cols),
+            4 => cross_entropy_backward(w, out, &x, &lse, &targets, cols, |r| r as f32),
+            5 => layer_norm(out, &mut stats, &x, Some(&y[..cols]), None, 1e-5, cols),
+            6 => layer_norm_backward_input(w, out, &x, &y, &stats, None, cols),
+            7 => rms_norm(out, &mut stats, &x, None, 1e-5, cols),
+            8 => crate::elementwise::map(w, out, &x, |x: f32| x + x),
+            9 => crate::elementwise::zip(w, out, &x, &y, |x: f32, y: f32| x * y),
+            _ => crate::elementwise::zip3(w, out, &x, &y, &x, |x: f32, y: f32, z: f32| x * y - z),
+        }
+        (out.iter().map(|x| x.to_bits()).collect::<Vec<u32>>(), stats)
+    };
+    for which in 0..=10 {
+        for w in [Write::Overwrite, Write::Accumulate] {
+            let mut results = Vec::new();
+            for gain in [false, true] {
+                with_stores_past(gain, || {
+                    // Not at the begin of a line.
+                    let mut out = vec![1.5_f32; n + 3];
+                    results.push(all(w, which, &mut out[3..]));
+                    assert_eq!(out[..3], [1.5; 3]);
+                });
+            }
+            assert!(results[0] == results[1], "{which} {w:?}: the bits differ");
+        }
+    }
 }
