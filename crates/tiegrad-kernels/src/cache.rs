@@ -52,10 +52,7 @@ pub(crate) fn stores_gain_past() -> bool {
 fn is_intels() -> bool {
     // SAFETY: every x86-64 processor has the instruction.
     let maker = unsafe { std::arch::x86_64::__cpuid(0) };
-    [maker.ebx, maker.edx, maker.ecx]
-        .map(u32::to_le_bytes)
-        .concat()
-        == b"GenuineIntel"
+    [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes) == [*b"Genu", *b"ineI", *b"ntel"]
 }
 
 #[cfg(not(target_arch = "x86_64"))]

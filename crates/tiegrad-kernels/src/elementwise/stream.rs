@@ -40,8 +40,17 @@ pub(crate) fn goes_past<T: Scalar>(len: usize, unit: usize) -> bool {
         && cache::stores_gain_past()
 }
 
-/// A run of a result, in pieces of whole units: `f` gets where each begins and room for it.
+/// A run of a result, in pieces of whole units: `f` gets where each begins and room for it. Not inlined: the room would be everybody's.
+#[inline(never)]
 pub(crate) fn past<T: Scalar>(out: &mut [T], unit: usize, mut f: impl FnMut(usize, &mut [T])) {
+    /// Ends what is written past the cache, also if `f` panics.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            stream_end();
+        }
+    }
+    let _end = End;
     let level = level();
     let mut room = [T::ZERO; PIECE];
     let step = (STEP / unit).max(1) * unit;
@@ -51,7 +60,6 @@ pub(crate) fn past<T: Scalar>(out: &mut [T], unit: usize, mut f: impl FnMut(usiz
         // SAFETY: the machine has the level, and the end follows before the run does.
         unsafe { copy(level, out, room) };
     }
-    stream_end();
 }
 
 /// `to = from`, past the cache but for the lines that `to` has only parts of.

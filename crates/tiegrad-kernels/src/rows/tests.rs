@@ -1,6 +1,7 @@
 use super::*;
 use crate::Write;
 use crate::cache::with_stores_past;
+use crate::elementwise::{map, zip, zip3};
 use crate::reference;
 use crate::scalar::Dual;
 use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
@@ -340,48 +341,57 @@ fn a_target_beyond_the_classes_panics() {
     cross_entropy(&mut [0.0_f32], &mut [0.0], &[0.0, 0.0], &[2], 2);
 }
 
-/// Large results have the same bits whether they go past the cache or not, on one thread and on two.
+/// Large results have the same bits whether they go past the cache or not.
 #[test]
 fn stores_past_the_cache_change_no_bit() {
-    let cols = 509;
-    let rows = (17 << 20) / 4 / cols + 1;
-    let n = rows * cols;
-    let mut numbers = Numbers::new(7);
-    let part: Vec<f32> = numbers.vec(100 * cols + 1);
-    let of =
-        |shift: usize| -> Vec<f32> { (0..n).map(|i| part[(i + shift) % part.len()]).collect() };
-    let (x, y) = (of(0), of(5));
-    let lse: Vec<f32> = x[..rows].to_vec();
-    let targets: Vec<u32> = (0..rows).map(|r| (r % cols) as u32).collect();
-    let all = |w: Write, which: usize, out: &mut [f32]| {
-        let mut stats: Vec<f32> = y[..2 * rows].to_vec();
-        match which {
-            0 => softmax(out, &x, cols),
-            1 => log_softmax(out, &x, cols),
-            2 => softmax_backward(w, out, &x, &y, cols),
-            3 => log_softmax_backward(w, out, &x, &y, cols),
-            4 => cross_entropy_backward(w, out, &x, &lse, &targets, cols, |r| r as f32),
-            5 => layer_norm(out, &mut stats, &x, Some(&y[..cols]), None, 1e-5, cols),
-            6 => layer_norm_backward_input(w, out, &x, &y, &stats, None, cols),
-            7 => rms_norm(out, &mut stats, &x, None, 1e-5, cols),
-            8 => crate::elementwise::map(w, out, &x, |x: f32| x + x),
-            9 => crate::elementwise::zip(w, out, &x, &y, |x: f32, y: f32| x * y),
-            _ => crate::elementwise::zip3(w, out, &x, &y, &x, |x: f32, y: f32, z: f32| x * y - z),
-        }
-        (out.iter().map(|x| x.to_bits()).collect::<Vec<u32>>(), stats)
-    };
-    for which in 0..=10 {
-        for w in [Write::Overwrite, Write::Accumulate] {
-            let mut results = Vec::new();
-            for gain in [false, true] {
-                with_stores_past(gain, || {
-                    // Not at the begin of a line.
-                    let mut out = vec![1.5_f32; n + 3];
-                    results.push(all(w, which, &mut out[3..]));
-                    assert_eq!(out[..3], [1.5; 3]);
-                });
+    // Several rows a piece, one, and rows longer than a piece, which stay in the cache.
+    for (cols, goes) in [(7, true), (509, true), (1100, true), (2100, false)] {
+        let rows = (17 << 20) / 8 / cols + 1;
+        let n = rows * cols;
+        let mut numbers = Numbers::new(cols as u64);
+        let part: Vec<f64> = numbers.vec(30_011);
+        let of =
+            |shift: usize| -> Vec<f64> { (0..n).map(|i| part[(i + shift) % part.len()]).collect() };
+        let (x, y) = (of(0), of(5));
+        let stats = of(9)[..2 * rows].to_vec();
+        let lse = of(11)[..rows].to_vec();
+        let targets: Vec<u32> = (0..rows).map(|r| (r % cols) as u32).collect();
+        let gamma = Some(&y[..cols]);
+        let run = |w: Write, which: usize, out: &mut [f64]| {
+            let mut new = stats.clone();
+            match which {
+                0 => softmax(out, &x, cols),
+                1 => log_softmax(out, &x, cols),
+                2 => layer_norm(out, &mut new, &x, gamma, None, 1e-5, cols),
+                3 => rms_norm(out, &mut new, &x, None, 1e-5, cols),
+                4 => softmax_backward(w, out, &x, &y, cols),
+                5 => log_softmax_backward(w, out, &x, &y, cols),
+                6 => cross_entropy_backward(w, out, &x, &lse, &targets, cols, |r| r as f64),
+                7 => layer_norm_backward_input(w, out, &x, &y, &stats, None, cols),
+                8 => rms_norm_backward_input(w, out, &x, &y, &stats, gamma, cols),
+                9 => map(w, out, &x, |x| x + x),
+                10 => zip(w, out, &x, &y, |x, y| x * y),
+                _ => zip3(w, out, &x, &y, &x, |x, y, z| x * y - z),
             }
-            assert!(results[0] == results[1], "{which} {w:?}: the bits differ");
+            (out.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), new)
+        };
+        for which in 0..=11 {
+            let ways = [Write::Overwrite, Write::Accumulate];
+            // The first four always overwrite.
+            for w in &ways[..if which < 4 { 1 } else { 2 }] {
+                let mut results = Vec::new();
+                for gain in [false, true] {
+                    with_stores_past(gain, || {
+                        assert_eq!(goes_past::<f64>(n, cols), gain && goes);
+                        // Not at the begin of a line.
+                        let mut out = vec![1.5; n + 3];
+                        results.push(run(*w, which, &mut out[3..]));
+                        assert_eq!(out[..3], [1.5; 3]);
+                    });
+                }
+                let same = results[0] == results[1];
+                assert!(same, "{which} {w:?}, rows of {cols}: the bits differ");
+            }
         }
     }
 }
