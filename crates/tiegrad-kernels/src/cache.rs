@@ -1,50 +1,27 @@
 //! How large the cache of a core is, for kernels that keep a block of an operand in it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
 
 /// Bytes of a core's second-level cache, asked of the processor once; 1 MB where it does not tell.
 #[inline(always)]
 pub(crate) fn second_level() -> usize {
     #[cfg(test)]
-    if let Some(bytes) = tests::PRETENDED.get() {
+    if let Some(bytes) = tests::SECOND_LEVEL.get() {
         return bytes;
     }
-    static BYTES: AtomicUsize = AtomicUsize::new(0);
-
-    #[cold]
-    fn ask() -> usize {
-        let bytes = told().unwrap_or(1 << 20);
-        BYTES.store(bytes, Ordering::Relaxed);
-        bytes
-    }
-
-    match BYTES.load(Ordering::Relaxed) {
-        0 => ask(),
-        bytes => bytes,
-    }
+    static BYTES: OnceLock<usize> = OnceLock::new();
+    *BYTES.get_or_init(|| told().unwrap_or(1 << 20))
 }
 
-/// Whether large results are better written past the cache, by way of the first-level cache. Measured: Intel's Emerald Rapids (1.05 to 1.9 times as fast) and AMD's Zen 4 (0.6 to 0.9 times).
+/// Whether large results are better written past the cache, by way of the first-level cache. Measured: Intel's Emerald Rapids (1.1 to 1.9 times as fast) and AMD's Zen 4 (0.6 to 0.9 times).
 #[inline(always)]
 pub(crate) fn stores_gain_past() -> bool {
     #[cfg(test)]
     if let Some(gain) = tests::GAIN.get() {
         return gain;
     }
-    static KNOWN: AtomicUsize = AtomicUsize::new(0);
-
-    #[cold]
-    fn ask() -> usize {
-        let known = if is_intels() { 2 } else { 1 };
-        KNOWN.store(known, Ordering::Relaxed);
-        known
-    }
-
-    let known = match KNOWN.load(Ordering::Relaxed) {
-        0 => ask(),
-        known => known,
-    };
-    known == 2
+    static GAIN: OnceLock<bool> = OnceLock::new();
+    *GAIN.get_or_init(is_intels)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -104,27 +81,13 @@ fn told() -> Option<usize> {
 /// Runs `f`, for which this thread takes stores past the cache to gain, or not to.
 #[cfg(test)]
 pub(crate) fn with_stores_past(gain: bool, f: impl FnOnce()) {
-    struct Before(Option<bool>);
-    impl Drop for Before {
-        fn drop(&mut self) {
-            tests::GAIN.set(self.0);
-        }
-    }
-    let _before = Before(tests::GAIN.replace(Some(gain)));
-    f();
+    tests::GAIN.with(|of| tests::pretend(of, gain, f));
 }
 
 /// Runs `f`, for which this thread takes the cache to be so large.
 #[cfg(test)]
 pub(crate) fn with_second_level(bytes: usize, f: impl FnOnce()) {
-    struct Before(Option<usize>);
-    impl Drop for Before {
-        fn drop(&mut self) {
-            tests::PRETENDED.set(self.0);
-        }
-    }
-    let _before = Before(tests::PRETENDED.replace(Some(bytes)));
-    f();
+    tests::SECOND_LEVEL.with(|of| tests::pretend(of, bytes, f));
 }
 
 #[cfg(test)]
@@ -133,8 +96,20 @@ mod tests {
     use std::cell::Cell;
 
     thread_local! {
-        pub(super) static PRETENDED: Cell<Option<usize>> = const { Cell::new(None) };
+        pub(super) static SECOND_LEVEL: Cell<Option<usize>> = const { Cell::new(None) };
         pub(super) static GAIN: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+
+    /// Runs `f` with that in the cell, which afterwards, or if it panics, has what was there.
+    pub(super) fn pretend<T: Copy>(cell: &Cell<Option<T>>, now: T, f: impl FnOnce()) {
+        struct Before<'a, T: Copy>(&'a Cell<Option<T>>, Option<T>);
+        impl<T: Copy> Drop for Before<'_, T> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _before = Before(cell, cell.replace(Some(now)));
+        f();
     }
 
     /// As Linux says of one of the processors, where it says so and `cpuid` does.

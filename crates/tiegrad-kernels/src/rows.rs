@@ -14,7 +14,7 @@ pub(crate) use softmax::softmax_row;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
 use crate::Write;
-use crate::elementwise::{RUN, for_each_run_past, goes_past, past, run_within};
+use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
 use crate::threads::{Shared, parallel_for};
@@ -60,7 +60,7 @@ fn with_stats<T: Scalar>(
         return;
     }
     let run = rows_per_run(x.len(), cols);
-    let goes_past = goes_past::<T>(out.len(), cols);
+    let past = goes_past::<T>(out.len(), cols);
     let (out, stats) = (Shared::new(out), Shared::new(stats));
     parallel_for(rows.div_ceil(run), &|i| {
         let (first, end) = (i * run, rows.min((i + 1) * run));
@@ -72,14 +72,10 @@ fn with_stats<T: Scalar>(
             )
         };
         let x = &x[first * cols..end * cols];
-        if goes_past {
-            past(out, cols, |at, out| {
-                let end = at + out.len();
-                f(out, &mut stats[2 * at / cols..2 * end / cols], &x[at..end]);
-            });
-        } else {
-            f(out, stats, x);
-        }
+        pieces(past, out, cols, |at, out| {
+            let end = at + out.len();
+            f(out, &mut stats[2 * at / cols..2 * end / cols], &x[at..end]);
+        });
     });
 }
 

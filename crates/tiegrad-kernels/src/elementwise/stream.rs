@@ -25,10 +25,10 @@ pub(crate) fn for_each_run_past<T: Scalar>(
     unit: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    if w == Write::Accumulate || !goes_past::<T>(out.len(), unit) {
-        return for_each_run(out, run, f);
-    }
-    for_each_run(out, run, |at, out| past(out, unit, |i, out| f(at + i, out)));
+    let past = w == Write::Overwrite && goes_past::<T>(out.len(), unit);
+    for_each_run(out, run, |at, out| {
+        pieces(past, out, unit, |i, out| f(at + i, out));
+    });
 }
 
 /// Whether a result of `len` elements goes past the cache, in units of so many.
@@ -40,9 +40,24 @@ pub(crate) fn goes_past<T: Scalar>(len: usize, unit: usize) -> bool {
         && cache::stores_gain_past()
 }
 
-/// A run of a result, in pieces of whole units: `f` gets where each begins and room for it. Not inlined: the room would be everybody's.
+/// A run of a result: `f` gets it as it is or, where it goes past the cache, where each piece of whole units begins and room for it.
+#[inline(always)]
+pub(crate) fn pieces<T: Scalar>(
+    past: bool,
+    out: &mut [T],
+    unit: usize,
+    mut f: impl FnMut(usize, &mut [T]),
+) {
+    if past {
+        each_piece(out, unit, &mut f);
+    } else {
+        f(0, out);
+    }
+}
+
+/// Not inlined: the room would be everybody's.
 #[inline(never)]
-pub(crate) fn past<T: Scalar>(out: &mut [T], unit: usize, mut f: impl FnMut(usize, &mut [T])) {
+fn each_piece<T: Scalar>(out: &mut [T], unit: usize, f: &mut dyn FnMut(usize, &mut [T])) {
     /// Ends what is written past the cache, also if `f` panics.
     struct End;
     impl Drop for End {

@@ -40,13 +40,13 @@ fn has_rows_of_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 /// # Safety
 /// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; the product [`has_rows_of_tiles`], and k is not 0.
 #[inline(never)]
-pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>, second_level: usize) {
+pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>) {
     let width = WIDE * V::LANES;
     let depth = depth::<V>(g.k);
     let copies_a = g.n >= width && has_far_columns(g);
     let strip = (depth | 1) * width * size_of::<V::Elem>();
     // How many strips of `b` stay in the cache, and how many there are at a time: the more, the less often `a` is copied.
-    let near = (second_level / 2).div_ceil(strip);
+    let near = (second_level() / 2).div_ceil(strip);
     let most = if copies_a { usize::MAX } else { near }.min(B_BYTES / strip);
     let strips = g.n.div_ceil(width);
     let columns = strips.div_ceil(strips.div_ceil(most)) * width;

@@ -13,7 +13,6 @@ use super::tiny::Tiny;
 use super::vector::{Kernel, MOST_LANES, NV, Vector};
 use super::wide::in_place;
 use super::{Activation, Gemm};
-use crate::cache::second_level;
 use crate::scalar::{Arithmetic, Scalar};
 
 /// The product for scalars without vectors: the plain loops, with the sum in one register.
@@ -97,7 +96,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
             return V::call(Turned::<V>(&g.part(0, g.m, g.n - tail, tail)));
         }
         if const { many_registers::<V>() } && goes_across::<V>(g) {
-            return across::<V>(g, second_level());
+            return across::<V>(g);
         }
         if g.k <= V::KC && g.b_col == 1 && !worth_packing::<V>(g) {
             return in_place::<V>(g);
