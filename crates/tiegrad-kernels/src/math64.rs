@@ -6,7 +6,7 @@
 // Coefficients stand as their authors or their fits give them.
 #![allow(clippy::excessive_precision)]
 
-use crate::simd::MulAdd;
+use crate::simd::{MulAdd, array};
 use std::f64::consts::{FRAC_2_PI, LOG2_E};
 
 /// Adding and subtracting this rounds to the nearest integer n, and in between the low bits are n + 1023, the exponent of 2^n.
@@ -363,10 +363,7 @@ pub(crate) fn erf<M: MulAdd>(x: f64) -> f64 {
     let square = a * a;
     let far = a > 1.0;
     let t = if far { (a - 3.0) / (a + 3.0) } else { square };
-    let p = polynomial::<M, _>(
-        t,
-        &std::array::from_fn::<_, 12, _>(|i| if far { ERFC[i] } else { ERF[i] }),
-    );
+    let p = polynomial::<M, _>(t, &array::<_, 12>(|i| if far { ERFC[i] } else { ERF[i] }));
     // The rounding error of the square is worth 0.1 ulp of a result near 1.
     let n = fma::<M>(-square, LOG2_E, MAGIC);
     let e = exp_scaled::<M>(reduced::<M>(-square, n - MAGIC), pow2(n));

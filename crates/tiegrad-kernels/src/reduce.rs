@@ -3,7 +3,7 @@
 use crate::Write;
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
-use crate::simd::multiversion;
+use crate::simd::{array, multiversion};
 use crate::strided::{BLOCK, Cursor, Walk, disjoint, stage};
 use crate::threads::{Shared, for_each_run, parallel_for};
 
@@ -305,15 +305,15 @@ pub(crate) fn block_fold<T: Scalar, const K: usize>(
     );
     let (mut low, mut high) = ([start; HALF], [start; HALF]);
     for c in 0..chunks[0].len() {
-        let x = chunks.map(|x| &x[c]);
-        low = std::array::from_fn(|l| join(low[l], f(x.map(|x| x[l]))));
-        high = std::array::from_fn(|l| join(high[l], f(x.map(|x| x[HALF + l]))));
+        let x: [_; K] = array(|k| &chunks[k][c]);
+        low = array(|l| join(low[l], f(array(|k| x[k][l]))));
+        high = array(|l| join(high[l], f(array(|k| x[k][HALF + l]))));
     }
     // Through memory, so that the compiler, which would choose its vectors to suit the last steps, chooses them to suit the loop above.
     let mut lanes = std::hint::black_box([low, high]);
     let lanes = lanes.as_flattened_mut();
     for l in 0..rest[0].len() {
-        lanes[l] = join(lanes[l], f(rest.map(|x| x[l])));
+        lanes[l] = join(lanes[l], f(array(|k| rest[k][l])));
     }
     for half in [16, 8, 4, 2, 1] {
         for l in 0..half {
@@ -432,7 +432,7 @@ fn one_sum<T: Scalar, J: Join<T>>(
     let part = |start: usize, end: usize| {
         let mut part = *summed;
         part.dims[0] = end - start;
-        let at = std::array::from_fn(|a| start * summed.strides[a][0]);
+        let at = array(|a| start * summed.strides[a][0]);
         sum_run::<T, J, _>(&part, &job.x, at, f)
     };
     let size = n.div_ceil(PARTS);
@@ -487,7 +487,7 @@ fn sum_all<T: Scalar, J: Join<T>, F: Fn(T, T, T) -> T>(
 ) -> T {
     let mut tree = Tree::new();
     let n = summed.row_len();
-    let [_, sa, sb, sc] = std::array::from_fn(|a| summed.row_stride(a));
+    let [_, sa, sb, sc] = array(|a| summed.row_stride(a));
     let mut cursor = summed.cursor(0);
     for _ in 0..summed.rows() {
         let mut i = 0;
@@ -515,7 +515,7 @@ multiversion! {
         let Reduction { kept, summed, x } = job;
         let n = kept.row_len();
         let blocks = n.div_ceil(BLOCK);
-        let [sd, sa, sb, sc] = std::array::from_fn(|a| kept.row_stride(a));
+        let [sd, sa, sb, sc] = array(|a| kept.row_stride(a));
         let mut room = [[T::ZERO; BLOCK]; 3];
         let [ra, rb, rc] = &mut room;
         let mut total = [J::START; BLOCK];

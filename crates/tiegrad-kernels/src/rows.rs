@@ -17,6 +17,7 @@ use crate::Write;
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
+use crate::simd::array;
 use crate::threads::{Shared, parallel_for};
 
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
@@ -196,10 +197,7 @@ fn exp_block<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
         exp_each::<T, N>(&mut e, &x, shift);
         put(at, &e);
         let [low, high] = sums;
-        sums = [
-            std::array::from_fn(|l| low[l] + e[l]),
-            std::array::from_fn(|l| high[l] + e[VECTOR + l]),
-        ];
+        sums = [array(|l| low[l] + e[l]), array(|l| high[l] + e[VECTOR + l])];
         at += 2 * VECTOR;
     }
     // The last few in whole vectors too: one by one they would cost as much as a hundred others.
@@ -213,7 +211,7 @@ fn exp_block<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
         exp_each::<T, N>(&mut e, &x, shift);
         put(at, &e[..n]);
         let low = *sums;
-        *sums = std::array::from_fn(|l| low[l] + e[l]);
+        *sums = array(|l| low[l] + e[l]);
         at += n;
     }
     // Through memory, as in `block_fold`.
@@ -242,7 +240,7 @@ fn each<T: Scalar, const K: usize>(out: &mut [T], x: [&[T]; K], f: impl Fn([T; K
     let n = out.len();
     let x = x.map(|x| &x[..n]);
     for i in 0..n {
-        out[i] = f(x.map(|x| x[i]));
+        out[i] = f(array(|k| x[k][i]));
     }
 }
 

@@ -201,6 +201,16 @@ pub(crate) fn prefetch<T>(p: *const T, n: usize) {
     let _ = (p, n);
 }
 
+/// The array of what `f` gives for each place. `array::from_fn` and `map` are not always inlined, and would then be compiled for the baseline.
+#[inline(always)]
+pub(crate) fn array<V: Copy, const N: usize>(f: impl Fn(usize) -> V) -> [V; N] {
+    let mut x = [f(0); N];
+    for i in 1..N {
+        x[i] = f(i);
+    }
+    x
+}
+
 /// How one copy of a body computes a·b + c.
 pub(crate) trait MulAdd {
     /// Whether it is rounded once.

@@ -6,7 +6,7 @@ mod x86;
 use super::stream::{LINE, lead};
 use crate::Write;
 use crate::scalar::Scalar;
-use crate::simd::{Level, stream_end};
+use crate::simd::{Level, array, stream_end};
 use std::mem::MaybeUninit;
 
 /// Most elements of a line.
@@ -374,11 +374,10 @@ unsafe fn blocks<U: Copy, const N: usize>(
         for j in (0..l).step_by(N) {
             // SAFETY: a block of the square; an array needs no more alignment than its elements.
             unsafe {
-                let x: [[U; N]; N] = std::array::from_fn(|k| {
-                    from.add((j + k) * from_row + i).cast::<[U; N]>().read()
-                });
+                let x: [[U; N]; N] =
+                    array(|k| from.add((j + k) * from_row + i).cast::<[U; N]>().read());
                 for k in 0..N {
-                    let row: [U; N] = std::array::from_fn(|n| x[n][k]);
+                    let row: [U; N] = array(|n| x[n][k]);
                     to.add((i + k) * to_row + j).cast::<[U; N]>().write(row);
                 }
             }

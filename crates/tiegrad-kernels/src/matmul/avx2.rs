@@ -1,6 +1,7 @@
 //! Vectors of AVX2 with FMA: 16 registers of 32 bytes.
 
 use super::vector::{Kernel, Vector, compiled_here};
+use crate::simd::array;
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,fma")]
@@ -120,7 +121,7 @@ impl Vector for __m256 {
         // SAFETY: promised by the caller.
         unsafe {
             let at = _mm256_loadu_si256(at.cast());
-            let [a, b] = from.map(|v| _mm256_permutevar8x32_ps(v, at));
+            let [a, b] = array(|i| _mm256_permutevar8x32_ps(from[i], at));
             // Bit 3 says which vector, at the place where a blend looks for it.
             _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(at)))
         }
@@ -239,7 +240,7 @@ impl Vector for __m256d {
             let low = _mm256_slli_epi64::<1>(at);
             let high = _mm256_slli_epi64::<32>(_mm256_add_epi64(low, _mm256_set1_epi64x(1)));
             let halves = _mm256_or_si256(low, high);
-            let [a, b] = from.map(|v| _mm256_permutevar8x32_ps(_mm256_castpd_ps(v), halves));
+            let [a, b] = array(|i| _mm256_permutevar8x32_ps(_mm256_castpd_ps(from[i]), halves));
             // Bit 2 says which vector, at the place where a blend looks for it.
             let which = _mm256_castsi256_pd(_mm256_slli_epi64::<61>(at));
             _mm256_blendv_pd(_mm256_castps_pd(a), _mm256_castps_pd(b), which)

@@ -4,6 +4,7 @@ use super::Gemm;
 use super::gemm::{first, store_at};
 use super::vector::{Kernel, MOST_LANES, Vector};
 use crate::scalar::{Arithmetic, Scalar};
+use crate::simd::array;
 use std::mem::MaybeUninit;
 
 /// The longest inner dimension.
@@ -64,8 +65,8 @@ impl<V: Vector> Kernel for Narrow<'_, V> {
             let two = rows * g.a_row + 2 * V::LANES;
             let mut i = 0;
             while g.m - i >= 2 * rows && end - i * g.a_row >= two {
-                let a = [i, i + rows].map(|i| {
-                    let from = g.a.wrapping_add(i * g.a_row);
+                let a: [_; 2] = array(|half| {
+                    let from = g.a.wrapping_add((i + half * rows) * g.a_row);
                     [V::load(from), V::load(from.wrapping_add(V::LANES))]
                 });
                 let y = sums(g, &shared, a);

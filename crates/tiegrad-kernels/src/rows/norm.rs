@@ -4,7 +4,7 @@ use super::{backward_with_stats, each, row_count, row_sum, with_stats};
 use crate::Write;
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
-use crate::simd::multiversion;
+use crate::simd::{array, multiversion};
 use crate::strided::BLOCK;
 use crate::threads::for_each_run;
 
@@ -285,8 +285,8 @@ multiversion! {
                 let (b, b_rest) = b.as_chunks_mut::<CHUNK>();
                 for c in 0..dy.len() {
                     let (dy, x, old, old_b) = (dy[c], x[c], g[c], b[c]);
-                    g[c] = std::array::from_fn(|l| old[l] + dy[l] * ((x[l] - mean) * rstd));
-                    b[c] = std::array::from_fn(|l| old_b[l] + dy[l]);
+                    g[c] = array(|l| old[l] + dy[l] * ((x[l] - mean) * rstd));
+                    b[c] = array(|l| old_b[l] + dy[l]);
                 }
                 for i in 0..dy_rest.len() {
                     g_rest[i] += dy_rest[i] * ((x_rest[i] - mean) * rstd);

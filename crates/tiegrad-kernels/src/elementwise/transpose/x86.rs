@@ -2,6 +2,7 @@
 
 use super::super::stream::x86::{line_avx2, line_avx512};
 use super::{Band, MOST, Scalar, Square, lead, side, write};
+use crate::simd::array;
 use std::arch::x86_64::*;
 
 /// # Safety
@@ -42,12 +43,12 @@ impl<T: Scalar> Square<T> for Avx512 {
             };
             let load = |j: usize| _mm512_loadu_ps(from.add(j * from_row).cast());
             if size_of::<T>() == 4 {
-                let y = sixteen(rows(load));
+                let y = sixteen(array(load));
                 for i in 0..16 {
                     store(i, y[i]);
                 }
             } else {
-                let y = eight(rows(|j| _mm512_castps_pd(load(j))));
+                let y = eight(array(|j| _mm512_castps_pd(load(j))));
                 for i in 0..8 {
                     store(i, _mm512_castpd_ps(y[i]));
                 }
@@ -77,9 +78,9 @@ impl<T: Scalar> Square<T> for Avx512 {
             let load = |j: usize| _mm512_loadu_ps(from.add(j * from_row).cast());
             let mut y = [_mm512_setzero_ps(); MOST];
             if size_of::<T>() == 4 {
-                y = sixteen(rows(load));
+                y = sixteen(array(load));
             } else {
-                let x = eight(rows(|j| _mm512_castps_pd(load(j))));
+                let x = eight(array(|j| _mm512_castps_pd(load(j))));
                 for i in 0..8 {
                     y[i] = _mm512_castpd_ps(x[i]);
                 }
@@ -121,16 +122,16 @@ impl<T: Scalar> Square<T> for Avx2 {
             let load = |i: usize, j: usize| _mm256_loadu_ps(from.add(j * from_row + i).cast());
             if size_of::<T>() == 4 {
                 for i in (0..16).step_by(8) {
-                    let x = eight_singles(rows(|j| load(i, j)));
-                    let y = eight_singles(rows(|j| load(i, 8 + j)));
+                    let x = eight_singles(array(|j| load(i, j)));
+                    let y = eight_singles(array(|j| load(i, 8 + j)));
                     for k in 0..8 {
                         store(i + k, x[k], y[k]);
                     }
                 }
             } else {
                 for i in (0..8).step_by(4) {
-                    let x = four(rows(|j| _mm256_castps_pd(load(i, j))));
-                    let y = four(rows(|j| _mm256_castps_pd(load(i, 4 + j))));
+                    let x = four(array(|j| _mm256_castps_pd(load(i, j))));
+                    let y = four(array(|j| _mm256_castps_pd(load(i, 4 + j))));
                     for k in 0..4 {
                         store(i + k, _mm256_castpd_ps(x[k]), _mm256_castpd_ps(y[k]));
                     }
@@ -144,16 +145,6 @@ impl<T: Scalar> Square<T> for Avx2 {
         // SAFETY: promised by the caller.
         unsafe { line_avx2(to.cast(), from.cast()) }
     }
-}
-
-/// What `load` gives for each row. `array::from_fn` is not always inlined, and would then be compiled for the baseline.
-#[inline(always)]
-fn rows<V: Copy, const N: usize>(load: impl Fn(usize) -> V) -> [V; N] {
-    let mut x = [load(0); N];
-    for j in 1..N {
-        x[j] = load(j);
-    }
-    x
 }
 
 /// The transpose of 16 by 16 numbers of 4 bytes.
