@@ -15,7 +15,8 @@ use tiegrad::kernels::elementwise::{
 };
 use tiegrad::kernels::step::{AdamStep, SgdStep, adam, sgd};
 use tiegrad::kernels::{
-    Arithmetic, Scalar, Write, instruction_set, reduce, rows, threads, use_instruction_set,
+    AlignedBuf, Arithmetic, Scalar, Write, instruction_set, reduce, rows, threads,
+    use_instruction_set,
 };
 
 /// Median and least seconds of each function over `rounds` rounds, in each of which every one runs `inner` times.
@@ -42,9 +43,20 @@ fn interleaved(rounds: usize, inner: usize, work: &mut [&mut dyn FnMut()]) -> Ve
 
 /// Numbers in -3..3.
 fn numbers<T: Scalar>(n: usize) -> Vec<T> {
-    (0..n)
-        .map(|i| T::from_f64(((i * 7919 % 2003) as f64 / 1001.5 - 1.0) * 3.0))
-        .collect()
+    (0..n).map(|i| T::from_f64(number(i))).collect()
+}
+
+fn number(i: usize) -> f64 {
+    ((i * 7919 % 2003) as f64 / 1001.5 - 1.0) * 3.0
+}
+
+/// The same where tensors are: their memory begins with a line of the cache.
+fn aligned(n: usize, number: impl Fn(usize) -> f32) -> AlignedBuf<f32> {
+    let mut x = AlignedBuf::zeroed(n);
+    for (i, x) in x.iter_mut().enumerate() {
+        *x = number(i);
+    }
+    x
 }
 
 /// A slice of which chunks are written by different threads.
@@ -72,9 +84,10 @@ fn memory() {
         threads::num_threads(),
         instruction_set()
     );
-    let (x, y) = (numbers::<f32>(LARGE), numbers::<f32>(LARGE));
-    let (mut out, mut m, mut v) = (numbers::<f32>(LARGE), vec![0.0; LARGE], vec![1.0; LARGE]);
-    let (mut a, mut b) = (vec![0.0_f32; LARGE], vec![0.0_f32; LARGE]);
+    let some = || aligned(LARGE, |i| number(i) as f32);
+    let (x, y) = (some(), some());
+    let (mut out, mut m, mut v) = (some(), aligned(LARGE, |_| 0.0), aligned(LARGE, |_| 1.0));
+    let (mut a, mut b) = (aligned(LARGE, |_| 0.0), aligned(LARGE, |_| 0.0));
     let chunk = 16 * 1024;
     let half = LARGE.div_ceil(threads::num_threads());
     let chunks = Parts(a.chunks_mut(chunk).map(std::sync::Mutex::new).collect());

@@ -3,7 +3,7 @@
 use crate::Write;
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
-use crate::simd::{array, multiversion};
+use crate::simd::{array, multiversion, prefetch};
 use crate::strided::{BLOCK, Cursor, Walk, disjoint, stage};
 use crate::threads::{Shared, for_each_run, parallel_for};
 
@@ -267,7 +267,7 @@ multiversion! {
     fn fold_run(x: &[T], f: F) -> T {
         let mut tree = Tree::new();
         for x in x.chunks(SUM_BLOCK) {
-            tree.push::<Plus>(block_sum([x], &|[x]| f(x)));
+            tree.push::<Plus>(block_sum([x], 0, &|[x]| f(x)));
         }
         tree.finish::<Plus>()
     }
@@ -281,20 +281,26 @@ pub(crate) const SUM_BLOCK: usize = 16 * 2 * HALF;
 /// Joins at most `BLOCK` values.
 #[inline(always)]
 pub(crate) fn lanes<T: Scalar, J: Join<T>>(x: &[T]) -> T {
-    block_fold([x], J::START, &|[x]| x, &J::join)
+    block_fold([x], J::START, 0, &|[x]| x, &J::join)
 }
 
-/// The sum of `f` over slices of equal length, read together.
+/// The sum of `f` over slices of equal length, read together as by [`block_fold`].
 #[inline(always)]
-pub(crate) fn block_sum<T: Scalar, const K: usize>(x: [&[T]; K], f: &impl Fn([T; K]) -> T) -> T {
-    block_fold(x, T::ZERO, f, &|a, b| a + b)
+pub(crate) fn block_sum<T: Scalar, const K: usize>(
+    x: [&[T]; K],
+    ahead: usize,
+    f: &impl Fn([T; K]) -> T,
+) -> T {
+    block_fold(x, T::ZERO, ahead, f, &|a, b| a + b)
 }
 
-/// `f` of slices of equal length, read together, joined in lanes, and the lanes pairwise.
+/// `f` of slices of equal length, read together, joined in lanes, and the lanes pairwise. Unless `ahead` is 0, what lies so many elements
+/// further is asked for, of the first two slices.
 #[inline(always)]
 pub(crate) fn block_fold<T: Scalar, const K: usize>(
     x: [&[T]; K],
     start: T,
+    ahead: usize,
     f: &impl Fn([T; K]) -> T,
     join: &impl Fn(T, T) -> T,
 ) -> T {
@@ -306,6 +312,11 @@ pub(crate) fn block_fold<T: Scalar, const K: usize>(
     let (mut low, mut high) = ([start; HALF], [start; HALF]);
     for c in 0..chunks[0].len() {
         let x: [_; K] = array(|k| &chunks[k][c]);
+        if ahead != 0 {
+            for x in x.iter().take(2) {
+                prefetch(x.as_ptr().wrapping_add(ahead), x.len());
+            }
+        }
         low = array(|l| join(low[l], f(array(|k| x[k][l]))));
         high = array(|l| join(high[l], f(array(|k| x[k][HALF + l]))));
     }

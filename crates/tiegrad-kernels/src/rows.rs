@@ -17,7 +17,7 @@ use crate::Write;
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
-use crate::simd::array;
+use crate::simd::{array, prefetch};
 use crate::threads::{Shared, parallel_for};
 
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
@@ -117,17 +117,38 @@ fn check_norm<T>(
     }
 }
 
+/// Bytes between what is read of a row and what is asked for, so that memory is read while the passes over this row and the next compute: the processor
+/// does so by itself only along the first pass, and not across pages. Measured: rows of 512 are 1.1 to 1.5 times as fast as without, or with 2 KB.
+const AHEAD: usize = 4096;
+
+/// Asks for `n` elements that lie [`AHEAD`] of `x[at]`, in this row or a later one.
+#[inline(always)]
+fn ask_ahead<T>(x: &[T], at: usize, n: usize) {
+    prefetch(x.as_ptr().wrapping_add(at + AHEAD / size_of::<T>()), n);
+}
+
 /// The sum of `f` over rows of equal length, read together: in blocks, and the blocks pairwise.
 #[inline(always)]
 fn row_sum<T: Scalar, const K: usize>(x: [&[T]; K], f: impl Fn([T; K]) -> T) -> T {
+    row_sum_by(x, 0, f)
+}
+
+/// The same, for which the first two are asked for ahead: one pass over each row does.
+#[inline(always)]
+fn row_sum_ahead<T: Scalar, const K: usize>(x: [&[T]; K], f: impl Fn([T; K]) -> T) -> T {
+    row_sum_by(x, AHEAD / size_of::<T>(), f)
+}
+
+#[inline(always)]
+fn row_sum_by<T: Scalar, const K: usize>(x: [&[T]; K], ahead: usize, f: impl Fn([T; K]) -> T) -> T {
     let n = x[0].len();
     if n <= SUM_BLOCK {
-        return block_sum(x, &f);
+        return block_sum(x, ahead, &f);
     }
     let mut tree = Tree::new();
     for at in (0..n).step_by(SUM_BLOCK) {
         let end = n.min(at + SUM_BLOCK);
-        tree.push::<Plus>(block_sum(x.map(|x| &x[at..end]), &f));
+        tree.push::<Plus>(block_sum(array(|k| &x[k][at..end]), ahead, &f));
     }
     tree.finish::<Plus>()
 }
@@ -135,7 +156,7 @@ fn row_sum<T: Scalar, const K: usize>(x: [&[T]; K], f: impl Fn([T; K]) -> T) -> 
 /// The largest of a row; -∞ if it has none. NaN does not count: the sums of exponentials that follow are NaN with it.
 #[inline(always)]
 fn row_max<T: Scalar>(x: &[T]) -> T {
-    block_fold([x], T::NEG_INFINITY, &|[x]| x, &|a, b| {
+    block_fold([x], T::NEG_INFINITY, 0, &|[x]| x, &|a, b| {
         if b > a { b } else { a }
     })
 }
@@ -238,7 +259,7 @@ fn exp_each<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T], x: &[T]
 #[inline(always)]
 fn each<T: Scalar, const K: usize>(out: &mut [T], x: [&[T]; K], f: impl Fn([T; K]) -> T) {
     let n = out.len();
-    let x = x.map(|x| &x[..n]);
+    let x: [_; K] = array(|k| &x[k][..n]);
     for i in 0..n {
         out[i] = f(array(|k| x[k][i]));
     }

@@ -244,6 +244,8 @@ fn copy_rows<T: Scalar>(
                     *o += x;
                 }
             }
+            // SAFETY: as for a copy.
+            (1, 0, Write::Overwrite) if past => unsafe { stream::fill(level(), dst, src[0]) },
             (1, 0, Write::Overwrite) => dst.fill(src[0]),
             (1, 0, Write::Accumulate) => {
                 let x = src[0];

@@ -101,6 +101,21 @@ pub(super) unsafe fn copy<T: Scalar>(level: Level, to: &mut [T], from: &[T]) {
     unsafe { lines(level, to.as_mut_ptr().cast(), from.as_ptr().cast(), n) };
 }
 
+/// `to = x`, past the cache as by [`copy`].
+///
+/// # Safety
+/// As for [`copy`].
+pub(super) unsafe fn fill<T: Scalar>(level: Level, to: &mut [T], x: T) {
+    let room = [x; STEP];
+    // Pieces of whole lines: of a line that two have parts of, neither part would go past the cache.
+    let (head, rest) = to.split_at_mut(lead(to.as_ptr()).min(to.len()));
+    head.fill(x);
+    for to in rest.chunks_mut(STEP) {
+        // SAFETY: promised by the caller.
+        unsafe { copy(level, to, &room[..to.len()]) };
+    }
+}
+
 /// Elements from here to the next line of the cache.
 #[inline(always)]
 pub(super) fn lead<T>(p: *const T) -> usize {
@@ -205,12 +220,23 @@ mod tests {
                             "{n} elements to {at}, element {i}, {level:?}"
                         );
                     }
+                    // SAFETY: as for the copy.
+                    unsafe { fill(level, &mut to[at..at + n], from[source]) };
+                    stream_end();
+                    for (i, &x) in to.iter().enumerate() {
+                        let inside = (at..at + n).contains(&i);
+                        let expected = if inside { from[source] } else { T::ONE };
+                        assert!(
+                            same(x, expected),
+                            "{n} times one to {at}, element {i}, {level:?}"
+                        );
+                    }
                 }
             }
         }
     }
 
-    /// Wherever lines begin, all is copied and nothing else is written.
+    /// Wherever lines begin, all is copied or filled and nothing else is written.
     #[test]
     fn copies_agree_at_all_places_on_every_level() {
         copies(|i| i as f32 + 2.0, |x, y| x == y);

@@ -1,11 +1,11 @@
 //! Softmax cross-entropy with class indices: `-ln softmax(x)[target] = ln(sum(exp(x))) - x[target]`, the sum computed from x - max x as in
 //! `softmax`.
 
-use super::{exp_sum, row_count, row_max, row_sum, rows_per_run};
+use super::{ask_ahead, exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
 use crate::elementwise::for_each_run_past;
 use crate::scalar::Scalar;
-use crate::simd::{multiversion, prefetch};
+use crate::simd::multiversion;
 use crate::threads::{Shared, parallel_for};
 
 /// `losses[r] = lse[r] - logits[r][targets[r]]`, where `lse[r] = log(sum(exp(logits[r])))`, which the backward
@@ -115,7 +115,7 @@ multiversion! {
                 row_sum([x], |[x]| if x < T::ZERO { T::ZERO } else { x })
             } else {
                 exp_sum::<T, N>(x, shift, |at, e| {
-                    prefetch(x.as_ptr().wrapping_add(cols + at), e.len());
+                    ask_ahead(x, at, e.len());
                 })
             };
             (losses[r], lse[r]) = (sum, shift);
@@ -132,15 +132,21 @@ multiversion! {
     }
 }
 
+/// Elements that are asked for at once: few lines, since a core waits for few.
+const ASKED: usize = 128;
+
 multiversion! {
     avx512 [T: Scalar as N]
     fn backward_row(w: Write, d: &mut [T], x: &[T], lse: T, target: usize, dloss: T) -> () {
         let before = d[target];
         let add = w == Write::Accumulate;
-        for (d, &x) in d.iter_mut().zip(x) {
-            let p: T = N::from(x - lse).exp_bounded().into();
-            let g = p * dloss;
-            *d = if add { *d + g } else { g };
+        for (d, x) in d.chunks_mut(ASKED).zip(x.chunks(ASKED)) {
+            ask_ahead(x, 0, x.len());
+            for (d, &x) in d.iter_mut().zip(x) {
+                let p: T = N::from(x - lse).exp_bounded().into();
+                let g = p * dloss;
+                *d = if add { *d + g } else { g };
+            }
         }
         let p: T = N::from(x[target] - lse).exp_bounded().into();
         let g = (p - T::ONE) * dloss;

@@ -1,6 +1,6 @@
 //! Root mean square normalization of rows (Zhang and Sennrich 2019, arXiv:1910.07467).
 
-use super::{backward_with_stats, each, row_sum, with_stats};
+use super::{backward_with_stats, each, row_sum_ahead, with_stats};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -75,7 +75,7 @@ multiversion! {
         let share = T::from_usize(cols).recip();
         for (r, out) in out.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
-            let scale = (row_sum([x], |[x]| x * x) * share + eps).sqrt().recip();
+            let scale = (row_sum_ahead([x], |[x]| x * x) * share + eps).sqrt().recip();
             stats[2 * r] = T::ZERO;
             stats[2 * r + 1] = scale;
             match gamma {
@@ -99,7 +99,7 @@ multiversion! {
             let scale = stats[2 * r + 1];
             match gamma {
                 None => {
-                    let dot = row_sum([dy, x], |[dy, x]| dy * (x * scale)) * share;
+                    let dot = row_sum_ahead([dy, x], |[dy, x]| dy * (x * scale)) * share;
                     for i in 0..cols {
                         let g = scale * (dy[i] - x[i] * scale * dot);
                         dx[i] = if add { dx[i] + g } else { g };
@@ -107,7 +107,7 @@ multiversion! {
                 }
                 Some(gamma) => {
                     let gamma = &gamma[..cols];
-                    let dot = row_sum([dy, gamma, x], |[dy, g, x]| dy * g * (x * scale)) * share;
+                    let dot = row_sum_ahead([dy, x, gamma], |[dy, x, g]| dy * g * (x * scale)) * share;
                     for i in 0..cols {
                         let g = scale * (dy[i] * gamma[i] - x[i] * scale * dot);
                         dx[i] = if add { dx[i] + g } else { g };

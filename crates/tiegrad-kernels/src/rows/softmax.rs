@@ -1,11 +1,11 @@
 //! Softmax and log-softmax of rows, computed from x - max x (Blanchard, Higham and Higham 2021, Accurately computing the log-sum-exp and
 //! softmax functions, IMA J. Numer. Anal. 41, arXiv:1909.03469).
 
-use super::{exp_sum, exp_sum_of, row_count, row_max, row_sum, rows_per_run};
+use super::{ask_ahead, exp_sum, exp_sum_of, row_count, row_max, row_sum_ahead, rows_per_run};
 use crate::Write;
 use crate::elementwise::for_each_run_past;
 use crate::scalar::{Arithmetic, Scalar};
-use crate::simd::{multiversion, prefetch};
+use crate::simd::multiversion;
 use std::cell::Cell;
 
 /// `out = softmax(x) = exp(x) / sum(exp(x))` along rows of `cols` elements. A row of -∞ alone gives NaN, as in PyTorch. Exponentials
@@ -137,7 +137,7 @@ multiversion! {
     fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let sum = exp_sum::<T, N>(x, row_max(x), |at, e| {
-                prefetch(x.as_ptr().wrapping_add(cols + at), e.len());
+                ask_ahead(x, at, e.len());
                 out[at..at + e.len()].copy_from_slice(e);
             });
             scale(out, sum.recip());
@@ -152,7 +152,7 @@ multiversion! {
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
-            let dot = row_sum([y, dy], |[y, dy]| y * dy);
+            let dot = row_sum_ahead([y, dy], |[y, dy]| y * dy);
             for i in 0..cols {
                 let g = y[i] * (dy[i] - dot);
                 dx[i] = if add { dx[i] + g } else { g };
@@ -167,7 +167,7 @@ multiversion! {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let max = row_max(x);
             let log_sum: T = N::from(exp_sum::<T, N>(x, max, |at, e| {
-                prefetch(x.as_ptr().wrapping_add(cols + at), e.len());
+                ask_ahead(x, at, e.len());
             })).ln().into();
             for i in 0..cols {
                 out[i] = x[i] - max - log_sum;
@@ -183,7 +183,7 @@ multiversion! {
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
-            let sum = row_sum([dy], |[dy]| dy);
+            let sum = row_sum_ahead([dy, y], |[dy, _]| dy);
             for i in 0..cols {
                 let e: T = N::from(y[i]).exp_bounded().into();
                 let g = dy[i] - e * sum;
