@@ -106,19 +106,25 @@ fn check(logits: usize, lse: usize, targets: &[u32], cols: usize) {
 multiversion! {
     avx512 [T: Scalar as N]
     fn forward_run(losses: &mut [T], lse: &mut [T], logits: &[T], targets: &[u32], cols: usize) -> () {
-        for (r, x) in logits.chunks_exact(cols).enumerate() {
-            let max = row_max(x);
-            // A maximum of ±∞ must not make ∞ - ∞.
-            let shift = if max.is_finite() { max } else { T::ZERO };
-            let sum = if max == T::INFINITY {
-                // Beyond the range of `exp_bounded`: the row's exponentials and numbers have their sum, ∞ or NaN, in common.
-                row_sum([x], |[x]| if x < T::ZERO { T::ZERO } else { x })
-            } else {
-                exp_sum::<T, N>(x, shift, |at, e| {
-                    ask_ahead(x, at, e.len());
-                })
-            };
-            (losses[r], lse[r]) = (sum, shift);
+        let group = (GROUP / cols).max(1);
+        let rows = logits.chunks(group * cols).zip(losses.chunks_mut(group));
+        for ((logits, losses), lse) in rows.zip(lse.chunks_mut(group)) {
+            // Maxima of a few rows first: an exponential waits for that of its row, and meanwhile there are the others.
+            for (max, x) in lse.iter_mut().zip(logits.chunks_exact(cols)) {
+                *max = row_max(x);
+            }
+            for ((x, loss), lse) in logits.chunks_exact(cols).zip(losses).zip(lse) {
+                let max = *lse;
+                // A maximum of ±∞ must not make ∞ - ∞.
+                let shift = if max.is_finite() { max } else { T::ZERO };
+                *lse = shift;
+                *loss = if max == T::INFINITY {
+                    // Beyond the range of `exp_bounded`: the row's exponentials and numbers have their sum, ∞ or NaN, in common.
+                    row_sum([x], |[x]| if x < T::ZERO { T::ZERO } else { x })
+                } else {
+                    exp_sum::<T, N>(x, shift, |at, e| ask_ahead(x, at, e.len()))
+                };
+            }
         }
         // Vectors of rows: the logarithm of one takes as long.
         for (loss, lse) in losses.iter_mut().zip(lse.iter_mut()) {
@@ -132,6 +138,8 @@ multiversion! {
     }
 }
 
+/// Elements of rows whose maxima are found together: what was asked for ahead.
+const GROUP: usize = 1024;
 /// Elements that are asked for at once: few lines, since a core waits for few.
 const ASKED: usize = 128;
 
