@@ -96,6 +96,27 @@ unsafe fn pack<V: Vector>(g: &Gemm<V::Elem>, j: usize, n: usize, to: *mut V::Ele
     unsafe { columns.run() };
 }
 
+/// A tile of the last columns, more than a narrow strip and fewer than a wide one: `rows` rows from `i` on, the `t`-th tile.
+///
+/// # Safety
+/// As [`Strip::wide_tile`].
+#[inline(always)]
+unsafe fn last_tile<V: Vector>(g: &Gemm<V::Elem>, a_tile: usize, rows: [usize; 2], t: usize) {
+    const { assert!(WIDE == 4) };
+    let last = g.n - (g.n - 1) / V::LANES * V::LANES;
+    let none = std::ptr::null_mut();
+    // SAFETY: promised by the caller; all columns are the strip's.
+    unsafe {
+        if g.n <= 3 * V::LANES {
+            let strip = Strip::<V, 3, true>::new(g, 0, last, none).with_next(0);
+            strip.with_tiles(a_tile).wide_tile::<false>(rows, t);
+        } else {
+            let strip = Strip::<V, WIDE, true>::new(g, 0, last, none).with_next(0);
+            strip.with_tiles(a_tile).wide_tile::<false>(rows, t);
+        }
+    }
+}
+
 /// A block: k <= KC, it [`has_rows_of_tiles`], and the room holds its strips.
 struct RowsOfTiles<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
@@ -127,9 +148,13 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
         let panel = (g.k | 1) * width;
         let whole = g.n / width * width;
         // Several tiles pass before the strips that are no whole ones, so that `a` is still near. Where they are copied, what is read of a column is long.
-        let a_tile = tile_pitch::<V>(g.k, height);
         let count = g.m.div_ceil(height);
-        let together = if copies_a { room_of_a / a_tile } else { TILES };
+        let (a_tile, together) = if copies_a {
+            let a_tile = tile_pitch::<V>(g.k, height);
+            (a_tile, room_of_a / a_tile)
+        } else {
+            (0, TILES)
+        };
         let together = count.div_ceil(count.div_ceil(together));
         // SAFETY: tiles cover the rows once, strips the columns. The room has A_BYTES for `together` tiles and then B_BYTES for all strips, the last of which may be
         // narrower, with rows of whole vectors.
@@ -141,6 +166,9 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
                 pack::<V>(g, whole, rest.n, to, row);
                 (rest.b, rest.b_row, rest.b_col) = (to, row, 1);
             }
+            // More than a narrow strip of them are a tile of the row; fewer pass with higher tiles.
+            let in_row = rest.n > NV * V::LANES;
+            let columns = if in_row { g.n } else { whole };
             for first in (0..count).step_by(together) {
                 let some = some_tiles(g.m, height, first..count.min(first + together));
                 let mut block = *g;
@@ -149,17 +177,23 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
                     copy_tiles::<V, true>(g, some.clone(), g.m, height, room);
                     (block.a, block.a_row, block.a_col) = (room, 1, height);
                 }
-                if rest.n > 0 {
+                if rest.n > 0 && !in_row {
                     let [begin, end] = some
                         .clone()
                         .fold([g.m, 0], |[begin, _], [i, rows]| [begin.min(i), i + rows]);
                     V::call(Strips::<V>(&rest.part(begin, end - begin, 0, rest.n)));
                 }
-                for begin in (0..whole).step_by(near * width) {
-                    let end = whole.min(begin + near * width);
+                for begin in (0..columns).step_by(near * width) {
+                    let end = columns.min(begin + near * width);
                     for (t, [i, rows]) in some.clone().enumerate() {
                         let mut row = block;
                         for j in (begin..end).step_by(width) {
+                            if j == whole {
+                                let mut last = rest;
+                                (last.a, last.a_row, last.a_col) = (row.a, row.a_row, row.a_col);
+                                last_tile::<V>(&last, a_tile, [i, rows], t);
+                                continue;
+                            }
                             let to = panels.add(j / width * panel);
                             if i == 0 && g.b_col != 1 {
                                 pack::<V>(g, j, width, to, width);
@@ -170,7 +204,7 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
                             }
                             let strip = Strip::<V, WIDE, false>::new(&row, j, V::LANES, to)
                                 .with_next(0)
-                                .with_tiles(if copies_a { a_tile } else { 0 });
+                                .with_tiles(a_tile);
                             if copies_b {
                                 strip.wide_tile::<true>([i, rows], t);
                             } else {

@@ -101,10 +101,23 @@ impl<T: Scalar> Gemm<T> {
                 row * (apart * m * (k + 3.0) + 0.25 * k) + 110.0
             }
         };
+        // An `a` that does not stay in a second-level cache is read once more for dot products beside tiles, for every three groups of columns, and for each of
+        // them if few rows do not stay in the first-level cache either.
+        let far = self.m.saturating_mul(self.k).saturating_mul(size) > 1 << 20;
+        let long = self.k.saturating_mul(4 * size) > 32 << 10;
+        let reading = match size {
+            _ if !far => 0.0,
+            8 if long => 0.9 * m * k,
+            8 => 0.36 * m * k,
+            _ => 0.3 * m * k,
+        };
         // ... and of dot products, whose lanes are summed at the end and which copy columns that are not.
         let dots = |n: usize| {
             let columns = n as f64;
-            let sums = columns * m * (1.2 * vectors + 1.4);
+            let groups = n.div_ceil(4);
+            let passes = if long { groups } else { groups.div_ceil(3) };
+            let again = passes.saturating_sub(usize::from(n == self.n)) as f64;
+            let sums = columns * m * (1.2 * vectors + 1.4) + again * reading;
             match n {
                 _ if contiguous => sums + 160.0,
                 _ if n <= 24 && holds_columns(n, self.k, size) => {

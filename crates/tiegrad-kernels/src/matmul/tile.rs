@@ -193,6 +193,9 @@ const NEXT_ROWS: usize = 4;
 const COPIES: usize = 5;
 
 impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
+    /// Whether tiles ask for what they will read and write: not the narrow ones at the right end, whose columns may be few.
+    const ASKS: bool = N > NV || N == NV && !TAIL;
+
     pub(super) fn new(g: &'a Gemm<V::Elem>, j: usize, last: usize, to: *mut V::Elem) -> Self {
         Strip {
             g,
@@ -228,21 +231,23 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
         }
     }
 
-    /// One tile of a wide strip, the `t`-th: `rows` from `i` on of the result, as many as fit or one less. With `COPY`, `b` is copied as `run` says.
+    /// One tile of a strip more than `NV` vectors wide, the `t`-th: `rows` from `i` on of the result, as many as fit or one less. With `COPY`, `b` is copied as `run` says.
     ///
     /// # Safety
     /// As [`Scalar::gemm`](crate::Scalar); the rows are within the result, as many as a wide tile has or one less; with `COPY`, `to` has room for the strip.
     #[inline(always)]
     pub(super) unsafe fn wide_tile<const COPY: bool>(&self, [i, rows]: [usize; 2], t: usize) {
-        const { assert!(N == WIDE && !TAIL && (!many_registers::<V>() || V::MR == 12)) };
+        const { assert!(N > NV && !(TAIL && COPY) && (!many_registers::<V>() || V::MR == 12)) };
         debug_assert!(rows == 5 || rows == 6);
-        // What the next tile writes may be far away.
-        let mut next = self.g.c.wrapping_add(i * self.g.c_row + self.j);
-        for _ in 0..rows {
-            for v in N..2 * N {
-                V::prefetch_near(next.wrapping_add(v * V::LANES));
+        if !TAIL {
+            // What the next tile writes may be far away.
+            let mut next = self.g.c.wrapping_add(i * self.g.c_row + self.j);
+            for _ in 0..rows {
+                for v in N..2 * N {
+                    V::prefetch_near(next.wrapping_add(v * V::LANES));
+                }
+                next = next.wrapping_add(self.g.c_row);
             }
-            next = next.wrapping_add(self.g.c_row);
         }
         // SAFETY: promised by the caller.
         unsafe {
@@ -282,10 +287,10 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             // of a strip for rows far ahead instead, where those of a large matrix are pages apart, and near
             // the end for the first rows of the next strip.
             let ahead = if g.k >= 16 { AHEAD.min(g.k) } else { 0 };
-            let fetch = N >= NV && !TAIL && t == 0 && ahead > 0 && self.next != 0;
+            let fetch = const { Self::ASKS && !TAIL } && t == 0 && ahead > 0 && self.next != 0;
             let mut from_b = if fetch { ahead } else { NEXT_ROWS } * g.b_row;
             for (last, part) in [(false, g.k - ahead), (true, ahead)] {
-                if last && ahead > 0 && N >= NV && !TAIL {
+                if const { Self::ASKS } && last && ahead > 0 {
                     for r in 0..M {
                         for v in 0..N {
                             V::prefetch(
@@ -302,7 +307,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                     for v in 0..N {
                         let from = b.wrapping_add(v * V::LANES);
                         bv[v] = self.load(from, v);
-                        if N >= NV && !TAIL {
+                        if const { Self::ASKS } {
                             V::prefetch(from.wrapping_add(from_b));
                         }
                         if COPY {

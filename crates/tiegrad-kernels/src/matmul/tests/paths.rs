@@ -318,6 +318,11 @@ fn sampled_large_sizes_on_every_path() {
         // Narrow results.
         ([25, 97, 130], 40, 450),
         ([25, 97, 130], 24, 600),
+        // Last columns as wide as three vectors and a part of one more, or two and a part.
+        ([25, 97, 130], 62, 300),
+        ([130, 28, 25], 94, 300),
+        ([25, 97, 130], 45, 450),
+        ([25, 97, 130], 22, 600),
         // Long columns, more tiles of which than are copied at a time.
         ([600, 577, 25], 300, 300),
     ];
@@ -436,6 +441,16 @@ fn the_cache_changes_no_bit() {
     for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
         check::<f32>(100, 660, 600, layouts);
         check::<f64>(91, 340, 300, layouts);
+    }
+    // Last columns that are a tile of their row, and narrow results that have no others.
+    for (n, layouts) in [30, 22]
+        .iter()
+        .flat_map(|&n| [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN]].map(|layouts| (n, layouts)))
+    {
+        check::<f32>(97, 2 * n, 450, layouts);
+        check::<f32>(40, 64 + 2 * n, 450, layouts);
+        check::<f64>(97, n, 600, layouts);
+        check::<f64>(40, 32 + n, 600, layouts);
     }
     // Copies of `a` for more strips than there is room for.
     check::<f32>(300, 1100, 512, [T, PLAIN]);
