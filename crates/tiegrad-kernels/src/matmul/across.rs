@@ -45,8 +45,8 @@ pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>) {
     let depth = depth::<V>(g.k);
     let copies_a = g.n >= width && has_far_columns(g);
     let strip = (depth | 1) * width * size_of::<V::Elem>();
-    // How many strips of `b` stay in the cache, and how many there are at a time: the more, the less often `a` is copied.
-    let near = (second_level() / 2).div_ceil(strip);
+    // How many strips of `b` stay in the cache, others beside them, and how many there are at a time: the more, the less often `a` is copied.
+    let near = (second_level() / 4).div_ceil(strip);
     let most = if copies_a { usize::MAX } else { near }.min(B_BYTES / strip);
     let strips = g.n.div_ceil(width);
     let columns = strips.div_ceil(strips.div_ceil(most)) * width;

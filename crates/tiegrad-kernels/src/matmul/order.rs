@@ -102,9 +102,9 @@ impl<T: Scalar> Gemm<T> {
             }
         };
         // An `a` that does not stay in a second-level cache is read once more for dot products beside tiles, for every three groups of columns, and for each of
-        // them if few rows do not stay in the first-level cache either.
+        // them if few rows and columns do not stay in the first-level cache either.
         let far = self.m.saturating_mul(self.k).saturating_mul(size) > 1 << 20;
-        let long = self.k.saturating_mul(4 * size) > 32 << 10;
+        let long = self.k > if size == 8 { 640 } else { 1792 };
         let reading = match size {
             _ if !far => 0.0,
             8 if long => 0.9 * m * k,
