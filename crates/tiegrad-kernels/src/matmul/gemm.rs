@@ -6,7 +6,7 @@ use super::dots::dots;
 use super::epilogue::relu;
 use super::few::{Row, is_small_row};
 use super::narrow::{Narrow, together};
-use super::outer::outer;
+use super::outer::{is_outer, outer};
 use super::resident::{Resident, is_resident};
 use super::tile::{Strip, many_registers};
 use super::tiny::Tiny;
@@ -86,8 +86,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         if g.k <= 16 && g.m <= V::MC && g.b_col != 1 {
             return blocks::small::<V>(g);
         }
-        let shortest = if g.k <= 3 { 2 } else { 4 };
-        if g.k >= 1 && g.k <= 8 && g.n >= shortest * V::LANES && g.b_col == 1 {
+        if is_outer::<V>(g) {
             return outer::<V>(g);
         }
         let tail = g.n % V::LANES;

@@ -6,6 +6,31 @@ use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 
+/// Whether the product is computed here: its inner dimension is 1 to 8, and rows of `b` and of the result, which are not too short, are contiguous.
+#[inline(always)]
+pub(super) fn is_outer<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    let shortest = if g.k <= 3 { 2 } else { 4 };
+    if g.k == 0 || g.k > 8 || g.n < shortest * V::LANES || g.b_col != 1 {
+        return false;
+    }
+    // Where there is much to read and no two rows begin at one place of a line, tiles read it once for all rows.
+    g.k < 6
+        || const { !many_registers::<V>() }
+        || g.m >= 2 * apart::<V>(g)
+        || g.n.saturating_mul(g.k * size_of::<V::Elem>()) <= FAR
+}
+
+/// Bytes of a `b` that is near for any number of rows.
+const FAR: usize = 24 << 10;
+
+/// How many rows of the result are between two that begin at one place of a line.
+#[inline(always)]
+fn apart<V: Vector>(g: &Gemm<V::Elem>) -> usize {
+    let line = V::LANES * size_of::<V::Elem>();
+    let row = g.c_row.saturating_mul(size_of::<V::Elem>());
+    line >> (row | line).trailing_zeros()
+}
+
 /// A product with an inner dimension of 1 to 8, which takes about the time of writing the result: a few rows at a time.
 ///
 /// # Safety
@@ -68,7 +93,6 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
         let g = self.0;
         // Vectors that are written across the end of a line take twice the time or more, most of all where the line is not in the first-level cache. Rows that are so many
         // apart begin at one place of a line: of several of those all vectors but the first and the last are whole lines, and `b` is read once for all.
-        let line = V::LANES * size_of::<V::Elem>();
         let row = g.c_row.saturating_mul(size_of::<V::Elem>());
         let few = if const { many_registers::<V>() } {
             1
@@ -77,11 +101,7 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
         };
         let lines = g.n >= 4 * V::LANES && row.saturating_mul(g.m) > NEAR
             || g.n >= 12 * V::LANES && K <= few;
-        let apart = if lines {
-            line >> (row | line).trailing_zeros()
-        } else {
-            1
-        };
+        let apart = if lines { apart::<V>(g) } else { 1 };
         let mut i = 0;
         // SAFETY: rows are within the result.
         unsafe {

@@ -313,6 +313,9 @@ fn sampled_large_sizes_on_every_path() {
         ([1, 2, 3], 1500, 600),
         ([32, 128, 47], 10, 130),
         ([200, 64, 12], 1, 90),
+        // A short inner dimension, with few rows and with enough that begin at one place of a line.
+        ([5, 3, 11], 1275, 8),
+        ([8, 33, 16], 1070, 6),
         // Rows whole pages apart.
         ([100, 13, 25], 300, 1024),
         // Narrow results.
