@@ -20,21 +20,35 @@ pub(crate) fn stores_gain_past() -> bool {
     if let Some(gain) = tests::GAIN.get() {
         return gain;
     }
-    static GAIN: OnceLock<bool> = OnceLock::new();
-    *GAIN.get_or_init(is_intels)
+    is_intels()
 }
 
+/// Whether passes over rows gain by asking for memory ahead. Measured: Emerald Rapids (1.1 to 1.5 times as fast) and Zen 4 (backward passes took 1.1 to 2.1 times as long).
+#[inline(always)]
+pub(crate) fn asking_gains() -> bool {
+    is_intels()
+}
+
+/// Whether the processor is one of Intel's, asked of it once.
+#[inline(always)]
+fn is_intels() -> bool {
+    static INTELS: OnceLock<bool> = OnceLock::new();
+    *INTELS.get_or_init(|| maker().is_some_and(|maker| maker == *b"GenuineIntel"))
+}
+
+/// What the processor's maker calls itself.
 #[cfg(target_arch = "x86_64")]
 #[allow(unused_unsafe, reason = "unsafe functions in older Rust")]
-fn is_intels() -> bool {
+fn maker() -> Option<[u8; 12]> {
     // SAFETY: every x86-64 processor has the instruction.
-    let maker = unsafe { std::arch::x86_64::__cpuid(0) };
-    [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes) == [*b"Genu", *b"ineI", *b"ntel"]
+    let name = unsafe { std::arch::x86_64::__cpuid(0) };
+    let parts = [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes);
+    parts.as_flattened().try_into().ok()
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn is_intels() -> bool {
-    false
+fn maker() -> Option<[u8; 12]> {
+    None
 }
 
 /// What `cpuid` says: leaf 0x8000001D of AMD's processors and leaf 4 of Intel's list the caches in one format (AMD, Architecture Programmer's Manual,

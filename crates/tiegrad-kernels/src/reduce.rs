@@ -1,6 +1,7 @@
 //! Sums and maxima. Sums are blocked and pairwise, in an order that depends on sizes and strides alone.
 
 use crate::Write;
+use crate::cache::asking_gains;
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
 use crate::simd::{AHEAD, array, multiversion, prefetch};
@@ -265,14 +266,14 @@ fn in_parts<T: Scalar>(n: usize, part: &(dyn Fn(usize, usize) -> T + Sync)) -> T
 multiversion! {
     [T: Scalar; F: [Fn(T) -> T]]
     fn fold_run(x: &[T], f: F) -> T {
-        // What is in the first-level cache need not be asked for.
-        let ahead = x.len() >= RUN;
+        // Runs of a large sum; what is near need not be asked for.
+        let asks = x.len() >= RUN && asking_gains();
         let mut tree = Tree::new();
         for x in x.chunks(SUM_BLOCK) {
-            tree.push::<Plus>(if ahead {
-                block_sum([x], AHEAD / size_of::<T>(), &|[x]| f(x))
+            tree.push::<Plus>(if asks {
+                block_sum([x], Some(AHEAD / size_of::<T>()), &|[x]| f(x))
             } else {
-                block_sum([x], 0, &|[x]| f(x))
+                block_sum([x], None, &|[x]| f(x))
             });
         }
         tree.finish::<Plus>()
@@ -287,26 +288,26 @@ pub(crate) const SUM_BLOCK: usize = 16 * 2 * HALF;
 /// Joins at most `BLOCK` values.
 #[inline(always)]
 pub(crate) fn lanes<T: Scalar, J: Join<T>>(x: &[T]) -> T {
-    block_fold([x], J::START, 0, &|[x]| x, &J::join)
+    block_fold([x], J::START, None, &|[x]| x, &J::join)
 }
 
 /// The sum of `f` over slices of equal length, read together as by [`block_fold`].
 #[inline(always)]
 pub(crate) fn block_sum<T: Scalar, const K: usize>(
     x: [&[T]; K],
-    ahead: usize,
+    ahead: Option<usize>,
     f: &impl Fn([T; K]) -> T,
 ) -> T {
     block_fold(x, T::ZERO, ahead, f, &|a, b| a + b)
 }
 
-/// `f` of slices of equal length, read together, joined in lanes, and the lanes pairwise. Unless `ahead` is 0, what lies so many elements
-/// further is asked for, of the first two slices.
+/// `f` of slices of equal length, read together, joined in lanes, and the lanes pairwise. What lies `ahead` elements further is asked for, of the first two
+/// slices.
 #[inline(always)]
 pub(crate) fn block_fold<T: Scalar, const K: usize>(
     x: [&[T]; K],
     start: T,
-    ahead: usize,
+    ahead: Option<usize>,
     f: &impl Fn([T; K]) -> T,
     join: &impl Fn(T, T) -> T,
 ) -> T {
@@ -318,7 +319,7 @@ pub(crate) fn block_fold<T: Scalar, const K: usize>(
     let (mut low, mut high) = ([start; HALF], [start; HALF]);
     for c in 0..chunks[0].len() {
         let x: [_; K] = array(|k| &chunks[k][c]);
-        if ahead != 0 {
+        if let Some(ahead) = ahead {
             for x in x.iter().take(2) {
                 prefetch(x.as_ptr().wrapping_add(ahead), x.len());
             }

@@ -14,6 +14,7 @@ pub(crate) use softmax::softmax_row;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
 use crate::Write;
+use crate::cache::asking_gains;
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
@@ -117,27 +118,42 @@ fn check_norm<T>(
     }
 }
 
-/// Asks for `n` elements that lie [`AHEAD`] of `x[at]`, in this row or a later one, so that memory is read while the passes over this row and the next
-/// compute.
+/// Elements between what the pass that asks reads and what it asks for, so that memory is read while the passes over this row and the next compute: those of [`AHEAD`],
+/// or, since an earlier pass has fetched the row, the whole of the next where that stays in the cache meanwhile. On processors that do not gain so, `otherwise`; 0 asks for what is being read.
 #[inline(always)]
-fn ask_ahead<T>(x: &[T], at: usize, n: usize) {
-    prefetch(x.as_ptr().wrapping_add(at + AHEAD / size_of::<T>()), n);
+fn ahead<T>(cols: usize, otherwise: usize) -> usize {
+    let least = AHEAD / size_of::<T>();
+    if !asking_gains() {
+        otherwise
+    } else if cols.saturating_mul(size_of::<T>()) <= NEAR {
+        least.max(cols)
+    } else {
+        least
+    }
+}
+
+/// Bytes of a row that is in the second-level cache when the passes over the one before have ended.
+const NEAR: usize = 256 << 10;
+
+/// Asks for `n` elements that lie `ahead` of `x[at]`, in this row or a later one.
+#[inline(always)]
+fn ask<T>(x: &[T], at: usize, ahead: usize, n: usize) {
+    prefetch(x.as_ptr().wrapping_add(at + ahead), n);
 }
 
 /// The sum of `f` over rows of equal length, read together: in blocks, and the blocks pairwise.
 #[inline(always)]
 fn row_sum<T: Scalar, const K: usize>(x: [&[T]; K], f: impl Fn([T; K]) -> T) -> T {
-    row_sum_by(x, 0, f)
+    row_sum_asking(x, None, f)
 }
 
-/// The same, for which the first two are asked for ahead: one pass over each row does.
+/// The same, by a pass that asks for what lies so far [`ahead`] of the first two: one pass over each row does.
 #[inline(always)]
-fn row_sum_ahead<T: Scalar, const K: usize>(x: [&[T]; K], f: impl Fn([T; K]) -> T) -> T {
-    row_sum_by(x, AHEAD / size_of::<T>(), f)
-}
-
-#[inline(always)]
-fn row_sum_by<T: Scalar, const K: usize>(x: [&[T]; K], ahead: usize, f: impl Fn([T; K]) -> T) -> T {
+fn row_sum_asking<T: Scalar, const K: usize>(
+    x: [&[T]; K],
+    ahead: Option<usize>,
+    f: impl Fn([T; K]) -> T,
+) -> T {
     let n = x[0].len();
     if n <= SUM_BLOCK {
         return block_sum(x, ahead, &f);
@@ -153,7 +169,7 @@ fn row_sum_by<T: Scalar, const K: usize>(x: [&[T]; K], ahead: usize, f: impl Fn(
 /// The largest of a row; -∞ if it has none. NaN does not count: the sums of exponentials that follow are NaN with it.
 #[inline(always)]
 fn row_max<T: Scalar>(x: &[T]) -> T {
-    block_fold([x], T::NEG_INFINITY, 0, &|[x]| x, &|a, b| {
+    block_fold([x], T::NEG_INFINITY, None, &|[x]| x, &|a, b| {
         if b > a { b } else { a }
     })
 }

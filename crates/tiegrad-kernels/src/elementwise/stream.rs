@@ -221,11 +221,11 @@ mod tests {
                         );
                     }
                     // SAFETY: as for the copy.
-                    unsafe { fill(level, &mut to[at..at + n], from[source]) };
+                    unsafe { fill(level, &mut to[at..at + n], from[ROOM - 1]) };
                     stream_end();
                     for (i, &x) in to.iter().enumerate() {
                         let inside = (at..at + n).contains(&i);
-                        let expected = if inside { from[source] } else { T::ONE };
+                        let expected = if inside { from[ROOM - 1] } else { T::ONE };
                         assert!(
                             same(x, expected),
                             "{n} times one to {at}, element {i}, {level:?}"

@@ -235,8 +235,8 @@ fn large_transposes_agree() {
 fn large_copies_of_rows_agree() {
     let (n, m) = (2003, 2101);
     let src: Vec<f32> = (0..n * m).map(|i| i as f32).collect();
-    // A row's stride in the source; then the number at (r, c) is r times that and c.
-    for stride in [m, 0] {
+    // Strides of the source; then the number at (r, c) is r times the one and c times the other.
+    for strides in [[m, 1], [0, 1], [1, 0]] {
         let out = same_for_all_threads(|| {
             let mut out = vec![f32::NAN; n * (m + 1)];
             copy_strided(
@@ -244,15 +244,15 @@ fn large_copies_of_rows_agree() {
                 &mut out[1..],
                 &[m + 1, 1],
                 &src,
-                &[stride, 1],
+                &strides,
                 &[n, m],
             );
             out
         });
         for (r, row) in out.chunks_exact(m + 1).enumerate() {
             assert!(row[0].is_nan(), "written before row {r}");
-            let agrees = (0..m).all(|c| row[c + 1] == (r * stride + c) as f32);
-            assert!(agrees, "row {r}, rows {stride} apart");
+            let agrees = (0..m).all(|c| row[c + 1] == (r * strides[0] + c * strides[1]) as f32);
+            assert!(agrees, "row {r}, strides {strides:?}");
         }
     }
     // One long row, which several tasks share.

@@ -45,7 +45,7 @@ pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>) {
     let depth = depth::<V>(g.k);
     let copies_a = g.n >= width && has_far_columns(g);
     let strip = (depth | 1) * width * size_of::<V::Elem>();
-    // How many strips of `b` stay in the cache, others beside them, and how many there are at a time: the more, the less often `a` is copied.
+    // How many strips of `b` stay in the cache, of which the rest is for what passes, and how many there are at a time: the more, the less often `a` is copied.
     let near = (second_level() / 4).div_ceil(strip);
     let most = if copies_a { usize::MAX } else { near }.min(B_BYTES / strip);
     let strips = g.n.div_ceil(width);
@@ -99,13 +99,14 @@ unsafe fn pack<V: Vector>(g: &Gemm<V::Elem>, j: usize, n: usize, to: *mut V::Ele
 /// A tile of the last columns, more than a narrow strip and fewer than a wide one: `rows` rows from `i` on, the `t`-th tile.
 ///
 /// # Safety
-/// As [`Strip::wide_tile`].
+/// As [`Strip::wide_tile`]; the columns are more than NV and at most WIDE vectors, and rows of `b` are contiguous.
 #[inline(always)]
 unsafe fn last_tile<V: Vector>(g: &Gemm<V::Elem>, a_tile: usize, rows: [usize; 2], t: usize) {
-    const { assert!(WIDE == 4) };
+    const { assert!(NV == 2 && WIDE == 4) };
+    debug_assert!((NV * V::LANES + 1..=WIDE * V::LANES).contains(&g.n) && g.b_col == 1);
     let last = g.n - (g.n - 1) / V::LANES * V::LANES;
     let none = std::ptr::null_mut();
-    // SAFETY: promised by the caller; all columns are the strip's.
+    // SAFETY: promised by the caller; the strip has as many vectors as the columns, and of the last `last` elements.
     unsafe {
         if g.n <= 3 * V::LANES {
             let strip = Strip::<V, 3, true>::new(g, 0, last, none).with_next(0);
@@ -147,7 +148,7 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
         // An odd number of rows, so that strips fall on all sets of the cache.
         let panel = (g.k | 1) * width;
         let whole = g.n / width * width;
-        // Several tiles pass before the strips that are no whole ones, so that `a` is still near. Where they are copied, what is read of a column is long.
+        // Several tiles pass before a narrow strip of last columns, so that `a` is still near. Where they are copied, what is read of a column is long.
         let count = g.m.div_ceil(height);
         let (a_tile, together) = if copies_a {
             let a_tile = tile_pitch::<V>(g.k, height);
@@ -187,13 +188,7 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
                     let end = columns.min(begin + near * width);
                     for (t, [i, rows]) in some.clone().enumerate() {
                         let mut row = block;
-                        for j in (begin..end).step_by(width) {
-                            if j == whole {
-                                let mut last = rest;
-                                (last.a, last.a_row, last.a_col) = (row.a, row.a_row, row.a_col);
-                                last_tile::<V>(&last, a_tile, [i, rows], t);
-                                continue;
-                            }
+                        for j in (begin..end.min(whole)).step_by(width) {
                             let to = panels.add(j / width * panel);
                             if i == 0 && g.b_col != 1 {
                                 pack::<V>(g, j, width, to, width);
@@ -210,6 +205,11 @@ impl<V: Vector> Kernel for RowsOfTiles<'_, V> {
                             } else {
                                 strip.wide_tile::<false>([i, rows], t);
                             }
+                        }
+                        if end > whole {
+                            let mut last = rest;
+                            (last.a, last.a_row, last.a_col) = (block.a, block.a_row, block.a_col);
+                            last_tile::<V>(&last, a_tile, [i, rows], t);
                         }
                     }
                 }

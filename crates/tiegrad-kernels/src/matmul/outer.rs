@@ -13,9 +13,10 @@ pub(super) fn is_outer<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     if g.k == 0 || g.k > 8 || g.n < shortest * V::LANES || g.b_col != 1 {
         return false;
     }
-    // Where there is much to read and no two rows begin at one place of a line, tiles read it once for all rows.
+    // Where there is much to read, and too few rows for two that begin at one place of a line each, tiles read it once for all rows. Measured with AVX-512.
     g.k < 6
-        || const { !many_registers::<V>() }
+        || g.m == 1
+        || const { !many_registers::<V>() || V::LANES * size_of::<V::Elem>() < 64 }
         || g.m >= 2 * apart::<V>(g)
         || g.n.saturating_mul(g.k * size_of::<V::Elem>()) <= FAR
 }

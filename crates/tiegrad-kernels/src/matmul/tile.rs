@@ -186,6 +186,9 @@ pub(super) fn some_tiles(
 /// Steps of the inner dimension before the end of a tile at which the lines of the result are asked for.
 const AHEAD: usize = 32;
 
+/// Rows of the result that are asked for together.
+const ROWS_ASKED: usize = 3;
+
 /// Rows of `b` ahead of those that a tile reads, which it asks for: as long as the second-level cache takes.
 const NEXT_ROWS: usize = 4;
 
@@ -283,25 +286,20 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             }
             let mut b = g.b.wrapping_add(self.j);
             let mut to = self.to;
-            // What is written at the end is asked for shortly before; earlier it would be pushed out by what passes. Tiles ask for the next rows of `b`, and the first
-            // of a strip for rows far ahead instead, where those of a large matrix are pages apart, and near
+            // What is written at the end is asked for shortly before, a few rows at a time, since a core waits for few lines; earlier it would be pushed out by
+            // what passes. Tiles ask for the next rows of `b`, and the first of a strip for rows far ahead instead, where those of a large matrix are pages apart, and near
             // the end for the first rows of the next strip.
-            let ahead = if g.k >= 16 { AHEAD.min(g.k) } else { 0 };
-            let fetch = const { Self::ASKS && !TAIL } && t == 0 && ahead > 0 && self.next != 0;
+            let ahead = if const { Self::ASKS } && g.k >= 16 {
+                AHEAD.min(g.k)
+            } else {
+                0
+            };
+            let fetch = !TAIL && t == 0 && ahead > 0 && self.next != 0;
             let mut from_b = if fetch { ahead } else { NEXT_ROWS } * g.b_row;
-            for (last, part) in [(false, g.k - ahead), (true, ahead)] {
-                if const { Self::ASKS } && last && ahead > 0 {
-                    for r in 0..M {
-                        for v in 0..N {
-                            V::prefetch(
-                                g.c.wrapping_add((i + r) * g.c_row + self.j + v * V::LANES),
-                            );
-                        }
-                    }
-                    if fetch {
-                        from_b = self.next.wrapping_sub((g.k - ahead) * g.b_row);
-                    }
-                }
+            let groups = const { M.div_ceil(ROWS_ASKED) };
+            let mut asked = 0;
+            let mut part = g.k - ahead;
+            loop {
                 for _ in 0..part {
                     let mut bv = [zero; N];
                     for v in 0..N {
@@ -327,6 +325,24 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                         a[q] = a[q].wrapping_add(g.a_col);
                     }
                     b = b.wrapping_add(g.b_row);
+                }
+                if asked == groups || ahead == 0 {
+                    break;
+                }
+                if asked == 0 && fetch {
+                    from_b = self.next.wrapping_sub((g.k - ahead) * g.b_row);
+                }
+                for r in 0..ROWS_ASKED {
+                    let row = i + (asked * ROWS_ASKED + r).min(M - 1);
+                    let line = g.c.wrapping_add(row * g.c_row + self.j);
+                    for v in 0..N {
+                        V::prefetch(line.wrapping_add(v * V::LANES));
+                    }
+                }
+                asked += 1;
+                part = ahead / groups;
+                if asked == groups {
+                    part += ahead % groups;
                 }
             }
             // One branch for all elements each, so that the usual product has none for every element.

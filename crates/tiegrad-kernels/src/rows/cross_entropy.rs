@@ -1,11 +1,11 @@
 //! Softmax cross-entropy with class indices: `-ln softmax(x)[target] = ln(sum(exp(x))) - x[target]`, the sum computed from x - max x as in
 //! `softmax`.
 
-use super::{ask_ahead, exp_sum, row_count, row_max, row_sum, rows_per_run};
+use super::{ahead, ask, exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
 use crate::elementwise::for_each_run_past;
 use crate::scalar::Scalar;
-use crate::simd::multiversion;
+use crate::simd::{AHEAD, multiversion};
 use crate::threads::{Shared, parallel_for};
 
 /// `losses[r] = lse[r] - logits[r][targets[r]]`, where `lse[r] = log(sum(exp(logits[r])))`, which the backward
@@ -106,10 +106,11 @@ fn check(logits: usize, lse: usize, targets: &[u32], cols: usize) {
 multiversion! {
     avx512 [T: Scalar as N]
     fn forward_run(losses: &mut [T], lse: &mut [T], logits: &[T], targets: &[u32], cols: usize) -> () {
-        let group = (GROUP / cols).max(1);
+        let group = (AHEAD / size_of::<T>() / cols).max(1);
+        let ahead = ahead::<T>(cols, group * cols);
         let rows = logits.chunks(group * cols).zip(losses.chunks_mut(group));
         for ((logits, losses), lse) in rows.zip(lse.chunks_mut(group)) {
-            // Maxima of a few rows first: an exponential waits for that of its row, and meanwhile there are the others.
+            // Maxima of a few rows first, no more than were asked for: an exponential waits for that of its row, and meanwhile there are the others.
             for (max, x) in lse.iter_mut().zip(logits.chunks_exact(cols)) {
                 *max = row_max(x);
             }
@@ -122,7 +123,7 @@ multiversion! {
                     // Beyond the range of `exp_bounded`: the row's exponentials and numbers have their sum, ∞ or NaN, in common.
                     row_sum([x], |[x]| if x < T::ZERO { T::ZERO } else { x })
                 } else {
-                    exp_sum::<T, N>(x, shift, |at, e| ask_ahead(x, at, e.len()))
+                    exp_sum::<T, N>(x, shift, |at, e| ask(x, at, ahead, e.len()))
                 };
             }
         }
@@ -138,8 +139,6 @@ multiversion! {
     }
 }
 
-/// Elements of rows whose maxima are found together: what was asked for ahead.
-const GROUP: usize = 1024;
 /// Elements that are asked for at once: few lines, since a core waits for few.
 const ASKED: usize = 128;
 
@@ -148,8 +147,9 @@ multiversion! {
     fn backward_row(w: Write, d: &mut [T], x: &[T], lse: T, target: usize, dloss: T) -> () {
         let before = d[target];
         let add = w == Write::Accumulate;
+        let ahead = ahead::<T>(0, 0);
         for (d, x) in d.chunks_mut(ASKED).zip(x.chunks(ASKED)) {
-            ask_ahead(x, 0, x.len());
+            ask(x, 0, ahead, x.len());
             for (d, &x) in d.iter_mut().zip(x) {
                 let p: T = N::from(x - lse).exp_bounded().into();
                 let g = p * dloss;

@@ -1,6 +1,8 @@
 //! Layer normalization of rows (Ba, Kiros, Hinton 2016, arXiv:1607.06450).
 
-use super::{ask_ahead, backward_with_stats, each, row_count, row_sum, row_sum_ahead, with_stats};
+use super::{
+    ahead, ask, backward_with_stats, each, row_count, row_sum, row_sum_asking, with_stats,
+};
 use crate::Write;
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
@@ -209,10 +211,11 @@ multiversion! {
         out: &mut [T], stats: &mut [T], x: &[T], gamma: Option<&[T]>, beta: Option<&[T]>, eps: T, cols: usize,
     ) -> () {
         let scale = T::from_usize(cols).recip();
+        let ahead = Some(ahead::<T>(0, 0));
         for (r, out) in out.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
             let mean = row_sum([x], |[x]| x) * scale;
-            let var = row_sum_ahead([x], |[x]| (x - mean) * (x - mean)) * scale;
+            let var = row_sum_asking([x], ahead, |[x]| (x - mean) * (x - mean)) * scale;
             let rstd = (var + eps).sqrt().recip();
             stats[2 * r] = mean;
             stats[2 * r + 1] = rstd;
@@ -233,6 +236,7 @@ multiversion! {
     ) -> () {
         let add = w == Write::Accumulate;
         let scale = T::from_usize(cols).recip();
+        let ahead = Some(ahead::<T>(0, 0));
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
@@ -241,7 +245,7 @@ multiversion! {
             match gamma {
                 None => {
                     let sum = row_sum([dy], |[dy]| dy) * scale;
-                    let dot = row_sum_ahead([dy, x], |[dy, x]| dy * hat(x)) * scale;
+                    let dot = row_sum_asking([dy, x], ahead, |[dy, x]| dy * hat(x)) * scale;
                     for i in 0..cols {
                         let g = rstd * (dy[i] - sum - hat(x[i]) * dot);
                         dx[i] = if add { dx[i] + g } else { g };
@@ -250,7 +254,7 @@ multiversion! {
                 Some(gamma) => {
                     let gamma = &gamma[..cols];
                     let sum = row_sum([dy, gamma], |[dy, gamma]| dy * gamma) * scale;
-                    let dot = row_sum_ahead([dy, x, gamma], |[dy, x, gamma]| dy * gamma * hat(x)) * scale;
+                    let dot = row_sum_asking([dy, x, gamma], ahead, |[dy, x, gamma]| dy * gamma * hat(x)) * scale;
                     for i in 0..cols {
                         let g = rstd * (dy[i] * gamma[i] - sum - hat(x[i]) * dot);
                         dx[i] = if add { dx[i] + g } else { g };
@@ -268,6 +272,7 @@ multiversion! {
         sums: &mut [T], dy: &[T], x: &[T], stats: &[T], cols: usize, first: usize, n: usize, row: usize, end: usize,
     ) -> () {
         let width = sums.len() / 4;
+        let ahead = ahead::<T>(0, 0);
         let (total, part) = sums.split_at_mut(2 * width);
         let (g, b) = part.split_at_mut(width);
         let (g, b) = (&mut g[..n], &mut b[..n]);
@@ -286,8 +291,8 @@ multiversion! {
                 for c in 0..dy.len() {
                     // A line of the smallest numbers has two chunks.
                     if c % 2 == 0 {
-                        ask_ahead(&dy[c], 0, 2 * CHUNK);
-                        ask_ahead(&x[c], 0, 2 * CHUNK);
+                        ask(&dy[c], 0, ahead, 2 * CHUNK);
+                        ask(&x[c], 0, ahead, 2 * CHUNK);
                     }
                     let (dy, x, old, old_b) = (dy[c], x[c], g[c], b[c]);
                     g[c] = array(|l| old[l] + dy[l] * ((x[l] - mean) * rstd));

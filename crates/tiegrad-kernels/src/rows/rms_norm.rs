@@ -1,6 +1,6 @@
 //! Root mean square normalization of rows (Zhang and Sennrich 2019, arXiv:1910.07467).
 
-use super::{backward_with_stats, each, row_sum_ahead, with_stats};
+use super::{ahead, backward_with_stats, each, row_sum_asking, with_stats};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -73,9 +73,10 @@ multiversion! {
     [T: Scalar]
     fn forward_run(out: &mut [T], stats: &mut [T], x: &[T], gamma: Option<&[T]>, eps: T, cols: usize) -> () {
         let share = T::from_usize(cols).recip();
+        let ahead = Some(ahead::<T>(0, 0));
         for (r, out) in out.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
-            let scale = (row_sum_ahead([x], |[x]| x * x) * share + eps).sqrt().recip();
+            let scale = (row_sum_asking([x], ahead, |[x]| x * x) * share + eps).sqrt().recip();
             stats[2 * r] = T::ZERO;
             stats[2 * r + 1] = scale;
             match gamma {
@@ -93,13 +94,14 @@ multiversion! {
     ) -> () {
         let add = w == Write::Accumulate;
         let share = T::from_usize(cols).recip();
+        let ahead = Some(ahead::<T>(0, 0));
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
             let scale = stats[2 * r + 1];
             match gamma {
                 None => {
-                    let dot = row_sum_ahead([dy, x], |[dy, x]| dy * (x * scale)) * share;
+                    let dot = row_sum_asking([dy, x], ahead, |[dy, x]| dy * (x * scale)) * share;
                     for i in 0..cols {
                         let g = scale * (dy[i] - x[i] * scale * dot);
                         dx[i] = if add { dx[i] + g } else { g };
@@ -107,7 +109,7 @@ multiversion! {
                 }
                 Some(gamma) => {
                     let gamma = &gamma[..cols];
-                    let dot = row_sum_ahead([dy, x, gamma], |[dy, x, g]| dy * g * (x * scale)) * share;
+                    let dot = row_sum_asking([dy, x, gamma], ahead, |[dy, x, g]| dy * g * (x * scale)) * share;
                     for i in 0..cols {
                         let g = scale * (dy[i] * gamma[i] - x[i] * scale * dot);
                         dx[i] = if add { dx[i] + g } else { g };

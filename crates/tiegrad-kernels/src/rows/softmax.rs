@@ -1,7 +1,9 @@
 //! Softmax and log-softmax of rows, computed from x - max x (Blanchard, Higham and Higham 2021, Accurately computing the log-sum-exp and
 //! softmax functions, IMA J. Numer. Anal. 41, arXiv:1909.03469).
 
-use super::{ask_ahead, exp_sum, exp_sum_of, row_count, row_max, row_sum_ahead, rows_per_run};
+use super::{
+    ahead, ask, each, exp_sum, exp_sum_of, row_count, row_max, row_sum_asking, rows_per_run,
+};
 use crate::Write;
 use crate::elementwise::for_each_run_past;
 use crate::scalar::{Arithmetic, Scalar};
@@ -135,9 +137,10 @@ fn scale<T: Scalar>(out: &mut [T], by: T) {
 multiversion! {
     avx512 [T: Scalar as N]
     fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
+        let ahead = ahead::<T>(cols, cols);
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let sum = exp_sum::<T, N>(x, row_max(x), |at, e| {
-                ask_ahead(x, at, e.len());
+                ask(x, at, ahead, e.len());
                 out[at..at + e.len()].copy_from_slice(e);
             });
             scale(out, sum.recip());
@@ -149,10 +152,11 @@ multiversion! {
     [T: Scalar]
     fn softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
         let add = w == Write::Accumulate;
+        let ahead = Some(ahead::<T>(0, 0));
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
-            let dot = row_sum_ahead([y, dy], |[y, dy]| y * dy);
+            let dot = row_sum_asking([y, dy], ahead, |[y, dy]| y * dy);
             for i in 0..cols {
                 let g = y[i] * (dy[i] - dot);
                 dx[i] = if add { dx[i] + g } else { g };
@@ -164,14 +168,13 @@ multiversion! {
 multiversion! {
     avx512 [T: Scalar as N]
     fn log_softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
+        let ahead = ahead::<T>(cols, cols);
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let max = row_max(x);
             let log_sum: T = N::from(exp_sum::<T, N>(x, max, |at, e| {
-                ask_ahead(x, at, e.len());
+                ask(x, at, ahead, e.len());
             })).ln().into();
-            for i in 0..cols {
-                out[i] = x[i] - max - log_sum;
-            }
+            each(out, [x], |[x]| x - max - log_sum);
         }
     }
 }
@@ -180,10 +183,11 @@ multiversion! {
     avx512 [T: Scalar as N]
     fn log_softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
         let add = w == Write::Accumulate;
+        let ahead = Some(ahead::<T>(0, 0));
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
-            let sum = row_sum_ahead([dy, y], |[dy, _]| dy);
+            let sum = row_sum_asking([dy, y], ahead, |[dy, _]| dy);
             for i in 0..cols {
                 let e: T = N::from(y[i]).exp_bounded().into();
                 let g = dy[i] - e * sum;

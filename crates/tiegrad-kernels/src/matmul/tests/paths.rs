@@ -316,6 +316,7 @@ fn sampled_large_sizes_on_every_path() {
         // A short inner dimension, with few rows and with enough that begin at one place of a line.
         ([5, 3, 11], 1275, 8),
         ([8, 33, 16], 1070, 6),
+        ([27, 5, 3], 2801, 6),
         // Rows whole pages apart.
         ([100, 13, 25], 300, 1024),
         // Narrow results.
@@ -328,6 +329,7 @@ fn sampled_large_sizes_on_every_path() {
         ([25, 97, 130], 22, 600),
         // Long columns, more tiles of which than are copied at a time.
         ([600, 577, 25], 300, 300),
+        ([577, 25, 30], 318, 300),
     ];
     for (ms, n, k) in shapes {
         for [a, b] in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
@@ -337,13 +339,14 @@ fn sampled_large_sizes_on_every_path() {
                 alpha,
                 beta,
                 bias: true,
-                by_row: n % 8 == 0,
+                by_row: k % 100 == 0,
                 ..form
             };
             // Blocks for a small cache and for a large one.
             for second_level in [1 << 20, 3 << 19] {
                 with_second_level(second_level, || {
                     prefixes::<f32>(ms.into_iter(), n, k, form);
+                    prefixes::<f32>(ms.into_iter(), n, k, other);
                     prefixes::<f64>(ms.into_iter(), n, k, other);
                 });
             }
@@ -458,6 +461,8 @@ fn the_cache_changes_no_bit() {
     // Copies of `a` for more strips than there is room for.
     check::<f32>(300, 1100, 512, [T, PLAIN]);
     check::<f64>(260, 550, 512, [T, PLAIN]);
+    check::<f32>(300, 1148, 512, [T, PLAIN]);
+    check::<f64>(260, 574, 512, [T, PLAIN]);
 }
 
 /// A few columns of a product have the bits that they have in the whole, however few they are: threads cut products anywhere.
