@@ -14,7 +14,7 @@ pub(crate) use softmax::softmax_row;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
 use crate::Write;
-use crate::cache::asking_gains;
+use crate::cache::{asking_gains, second_level};
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
 use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
 use crate::scalar::{Arithmetic, Scalar};
@@ -119,21 +119,18 @@ fn check_norm<T>(
 }
 
 /// Elements between what the pass that asks reads and what it asks for, so that memory is read while the passes over this row and the next compute: those of [`AHEAD`],
-/// or, since an earlier pass has fetched the row, the whole of the next where that stays in the cache meanwhile. On processors that do not gain so, `otherwise`; 0 asks for what is being read.
+/// or, since an earlier pass has fetched the row, the whole of the next where that stays in the cache meanwhile (exponentials gained by that up to 1.3, the norms of rows of 8,192 and more took 1.1 times as long). On processors that do not gain so, `otherwise`; 0 asks for what is being read.
 #[inline(always)]
 fn ahead<T>(cols: usize, otherwise: usize) -> usize {
     let least = AHEAD / size_of::<T>();
     if !asking_gains() {
         otherwise
-    } else if cols.saturating_mul(size_of::<T>()) <= NEAR {
+    } else if cols.saturating_mul(size_of::<T>()) <= second_level() / 8 {
         least.max(cols)
     } else {
         least
     }
 }
-
-/// Bytes of a row that is in the second-level cache when the passes over the one before have ended.
-const NEAR: usize = 256 << 10;
 
 /// Asks for `n` elements that lie `ahead` of `x[at]`, in this row or a later one.
 #[inline(always)]

@@ -183,7 +183,7 @@ pub(super) fn some_tiles(
     })
 }
 
-/// Steps of the inner dimension before the end of a tile at which the lines of the result are asked for.
+/// Steps of the inner dimension before the end of a tile from which on the lines of the result are asked for, the first rows first.
 const AHEAD: usize = 32;
 
 /// Rows of the result that are asked for together.

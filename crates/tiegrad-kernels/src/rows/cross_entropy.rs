@@ -110,7 +110,7 @@ multiversion! {
         let ahead = ahead::<T>(cols, group * cols);
         let rows = logits.chunks(group * cols).zip(losses.chunks_mut(group));
         for ((logits, losses), lse) in rows.zip(lse.chunks_mut(group)) {
-            // Maxima of a few rows first, no more than were asked for: an exponential waits for that of its row, and meanwhile there are the others.
+            // Maxima of a few short rows first, no more than were asked for: an exponential waits for that of its row, and meanwhile there are the others.
             for (max, x) in lse.iter_mut().zip(logits.chunks_exact(cols)) {
                 *max = row_max(x);
             }

@@ -127,12 +127,8 @@ fn softmax_of_extreme_rows() {
                 }
                 let (mut loss, mut lse) = ([0.0; 2], [0.0; 2]);
                 cross_entropy(&mut loss, &mut lse, &x, &[0, 0], cols);
-                let expected = match bad {
-                    _ if bad.is_nan() => f32::NAN,
-                    _ if bad < 0.0 || bad == inf => bad,
-                    _ => 1e30,
-                };
-                assert_eq!(lse[0].to_bits(), expected.to_bits(), "{bad} {cols}");
+                let agrees = lse[0] == bad || bad.is_nan() && lse[0].is_nan();
+                assert!(agrees, "{bad} {cols}: {}", lse[0]);
                 assert!(loss[1].is_finite() && lse[1].is_finite(), "{bad} {cols}");
             }
         }

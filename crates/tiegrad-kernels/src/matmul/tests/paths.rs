@@ -316,7 +316,7 @@ fn sampled_large_sizes_on_every_path() {
         // A short inner dimension, with few rows and with enough that begin at one place of a line.
         ([5, 3, 11], 1275, 8),
         ([8, 33, 16], 1070, 6),
-        ([27, 5, 3], 2801, 6),
+        ([27, 1, 3], 2801, 6),
         // Rows whole pages apart.
         ([100, 13, 25], 300, 1024),
         // Narrow results.
@@ -335,19 +335,21 @@ fn sampled_large_sizes_on_every_path() {
         for [a, b] in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
             let form = Form { a, b, ..FORM };
             let (alpha, beta) = (-0.6, 0.7);
-            let other = Form {
+            let other = |by_row| Form {
                 alpha,
                 beta,
                 bias: true,
-                by_row: k % 100 == 0,
+                by_row,
                 ..form
             };
             // Blocks for a small cache and for a large one.
             for second_level in [1 << 20, 3 << 19] {
                 with_second_level(second_level, || {
                     prefixes::<f32>(ms.into_iter(), n, k, form);
-                    prefixes::<f32>(ms.into_iter(), n, k, other);
-                    prefixes::<f64>(ms.into_iter(), n, k, other);
+                    for other in [other(false), other(true)] {
+                        prefixes::<f32>(ms.into_iter(), n, k, other);
+                        prefixes::<f64>(ms.into_iter(), n, k, other);
+                    }
                 });
             }
         }
@@ -457,6 +459,11 @@ fn the_cache_changes_no_bit() {
         check::<f32>(40, 64 + 2 * n, 450, layouts);
         check::<f64>(97, n, 600, layouts);
         check::<f64>(40, 32 + n, 600, layouts);
+    }
+    // A near `b`, and a result that is not.
+    for layouts in [[PLAIN, PLAIN], [T, PLAIN]] {
+        check::<f32>(190, 1101, 9, layouts);
+        check::<f64>(997, 209, 12, layouts);
     }
     // Copies of `a` for more strips than there is room for.
     check::<f32>(300, 1100, 512, [T, PLAIN]);
