@@ -1,7 +1,6 @@
 //! Vectors of NEON: 32 registers of 16 bytes.
 
 use super::vector::{Kernel, Vector, compiled_here};
-use crate::simd::array;
 use std::arch::aarch64::*;
 use std::arch::asm;
 
@@ -133,8 +132,8 @@ impl Vector for float32x4_t {
         unsafe {
             // The numbers of an element's four bytes.
             let bytes = vmlaq_n_u32(vdupq_n_u32(0x0302_0100), vld1q_u32(at), 0x0404_0404);
-            let from = array(|i| vreinterpretq_u8_f32(from[i]));
-            let from = uint8x16x2_t(from[0], from[1]);
+            let [a, b] = from;
+            let from = uint8x16x2_t(vreinterpretq_u8_f32(a), vreinterpretq_u8_f32(b));
             vreinterpretq_f32_u8(vqtbl2q_u8(from, vreinterpretq_u8_u32(bytes)))
         }
     }
@@ -243,8 +242,8 @@ impl Vector for float64x2_t {
             let twice = vcombine_u32(vzip1_u32(at, at), vzip2_u32(at, at));
             let first = vreinterpretq_u32_u64(vdupq_n_u64(0x0706_0504_0302_0100));
             let bytes = vmlaq_n_u32(first, twice, 0x0808_0808);
-            let from = array(|i| vreinterpretq_u8_f64(from[i]));
-            let from = uint8x16x2_t(from[0], from[1]);
+            let [a, b] = from;
+            let from = uint8x16x2_t(vreinterpretq_u8_f64(a), vreinterpretq_u8_f64(b));
             vreinterpretq_f64_u8(vqtbl2q_u8(from, vreinterpretq_u8_u32(bytes)))
         }
     }
