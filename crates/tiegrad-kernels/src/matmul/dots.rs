@@ -16,7 +16,7 @@ use crate::simd::opaque;
 pub(super) unsafe fn dots<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
-        if g.m == 1 && g.n <= most_columns::<V>() {
+        if g.chained || g.m == 1 && g.n <= most_columns::<V>() {
             V::call(Single::<V>(g));
         } else {
             V::call(Dots::<V>(g));
@@ -24,26 +24,41 @@ pub(super) unsafe fn dots<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
-/// One row and at most as many columns as a group has: without what all tiles would compute first.
+/// One row and at most as many columns as a group has, or chained ones: without what all tiles would compute first.
 struct Single<'a, V: Vector>(&'a Gemm<V::Elem>);
 
 impl<V: Vector> Kernel for Single<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
+        let mut j = 0;
+        debug_assert!(g.m == 1 && g.n <= 4);
         // SAFETY: promised by the caller; each of the columns is one of the product's.
         unsafe {
-            match g.n {
-                1 => tile::<V, 1, 1>(g, 0, 0),
-                _ if const { !many_registers::<V>() } => tile::<V, 1, 2>(g, 0, 0),
-                2 => tile::<V, 1, 2>(g, 0, 0),
-                3 => tile::<V, 1, 3>(g, 0, 0),
-                _ => tile::<V, 1, 4>(g, 0, 0),
+            if const { !many_registers::<V>() } {
+                while g.n - j > 2 {
+                    tile::<V, 1, 2, CHAINS>(g, 0, j);
+                    j += 2;
+                }
+            }
+            match (g.n - j, g.chained) {
+                (1, true) => tile::<V, 1, 1, CHAINS>(g, 0, j),
+                (1, false) => tile::<V, 1, 1, 1>(g, 0, j),
+                (2, true) => tile::<V, 1, 2, CHAINS>(g, 0, j),
+                (2, false) => tile::<V, 1, 2, 1>(g, 0, j),
+                _ if const { !many_registers::<V>() } => {}
+                (3, true) => tile::<V, 1, 3, CHAINS>(g, 0, j),
+                (3, false) => tile::<V, 1, 3, 1>(g, 0, j),
+                (_, true) => tile::<V, 1, 4, CHAINS>(g, 0, j),
+                (_, false) => tile::<V, 1, 4, 1>(g, 0, j),
             }
             g.activate(0, 1, 0, g.n);
         }
     }
 }
+
+/// Chains of a sum that is chained. A multiply-add takes about four cycles, and there are two at a time.
+const CHAINS: usize = 4;
 
 /// All rows and columns in groups.
 struct Dots<'a, V: Vector>(&'a Gemm<V::Elem>);
@@ -111,33 +126,46 @@ unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: 
     unsafe {
         if const { many_registers::<V>() && N <= 2 } {
             while end - i >= 8 {
-                tile::<V, 8, N>(g, i, j);
+                tile::<V, 8, N, 1>(g, i, j);
                 i += 8;
             }
         }
+        // So many together wait less for each other than four and the rest.
+        if const { many_registers::<V>() && N == 1 } {
+            match end - i {
+                7 => return tile::<V, 7, N, 1>(g, i, j),
+                6 => return tile::<V, 6, N, 1>(g, i, j),
+                5 => return tile::<V, 5, N, 1>(g, i, j),
+                _ => {}
+            }
+        }
         while end - i >= 4 {
-            tile::<V, 4, N>(g, i, j);
+            tile::<V, 4, N, 1>(g, i, j);
             i += 4;
         }
         match end - i {
-            3 if const { many_registers::<V>() } => tile::<V, 3, N>(g, i, j),
+            3 if const { many_registers::<V>() } => tile::<V, 3, N, 1>(g, i, j),
             3 => {
-                tile::<V, 2, N>(g, i, j);
-                tile::<V, 1, N>(g, i + 2, j);
+                tile::<V, 2, N, 1>(g, i, j);
+                tile::<V, 1, N, 1>(g, i + 2, j);
             }
-            2 => tile::<V, 2, N>(g, i, j),
-            1 => tile::<V, 1, N>(g, i, j),
+            2 => tile::<V, 2, N, 1>(g, i, j),
+            1 => tile::<V, 1, N, 1>(g, i, j),
             _ => {}
         }
     }
 }
 
-/// Elements (i..i + R, j..j + N) of the result.
+/// Elements (i..i + R, j..j + N) of the result, each sum in C chains.
 ///
 /// # Safety
 /// As [`columns`].
 #[inline(always)]
-unsafe fn tile<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: usize, j: usize) {
+unsafe fn tile<V: Vector, const R: usize, const N: usize, const C: usize>(
+    g: &Gemm<V::Elem>,
+    i: usize,
+    j: usize,
+) {
     let plain = g.is_plain();
     // Where four sums follow each other in memory, they are written at once.
     let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);
@@ -148,7 +176,7 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
     // SAFETY: rows and columns are those of the elements, which the caller promises to be valid. Joined fours are all elements of the result, and a tile has
     // at most 16.
     unsafe {
-        let acc = sums::<V, R, N>(g.k, a, g.a_row, b, g.b_col);
+        let acc = sums::<V, R, N, C>(g.k, a, g.a_row, b, g.b_col);
         if joined {
             return write(acc, c, if N == 4 { g.c_row } else { 4 });
         }
@@ -166,12 +194,13 @@ unsafe fn tile<V: Vector, const R: usize, const N: usize>(g: &Gemm<V::Elem>, i: 
     }
 }
 
-/// The vectors whose lanes are the sums of R rows from `a` on and N columns from `b` on: each one chain of multiply-adds.
+/// The vectors whose lanes are the sums of R rows from `a` on and N columns from `b` on: each C chains of multiply-adds, which take a vector in turn and are summed
+/// pairwise; the vectors after the last whole turn continue the first.
 ///
 /// # Safety
 /// The rows and columns are valid, k elements each.
 #[inline(always)]
-unsafe fn sums<V: Vector, const R: usize, const N: usize>(
+unsafe fn sums<V: Vector, const R: usize, const N: usize, const C: usize>(
     k: usize,
     a: *const V::Elem,
     a_row: usize,
@@ -191,6 +220,36 @@ unsafe fn sums<V: Vector, const R: usize, const N: usize>(
         }
         let mut acc = [[zero; N]; R];
         let mut p = 0;
+        if C > 1 {
+            const { assert!(C.is_power_of_two()) };
+            let mut chains = [[[zero; N]; R]; C];
+            while k - p >= C * V::LANES {
+                for chain in 0..C {
+                    let at = p + chain * V::LANES;
+                    for r in 0..R {
+                        let x = V::load(a[r].add(at));
+                        for c in 0..N {
+                            let y = V::load(b[c].add(at));
+                            chains[chain][r][c] = x.mul_add(y, chains[chain][r][c]);
+                        }
+                    }
+                }
+                p += C * V::LANES;
+            }
+            let mut half = C / 2;
+            while half > 0 {
+                for chain in 0..half {
+                    for r in 0..R {
+                        for c in 0..N {
+                            chains[chain][r][c] =
+                                chains[chain][r][c].add(chains[chain + half][r][c]);
+                        }
+                    }
+                }
+                half /= 2;
+            }
+            acc = chains[0];
+        }
         while k - p >= V::LANES {
             let mut y = [zero; N];
             for c in 0..N {

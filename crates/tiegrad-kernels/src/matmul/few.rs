@@ -1,7 +1,8 @@
-//! Products of one or two rows: with a large right operand, which take about the time of reading that, and of one row with a small one.
+//! Products of few rows: one or two with a large right operand, which take about the time of reading that, and up to three with a small one.
 
 use super::Gemm;
 use super::gemm::store;
+use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 use crate::simd::opaque;
@@ -67,54 +68,84 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
 
 /// Bytes of a `b` that stays in the first-level cache, in whatever order it is read.
 const SMALL: usize = 16 << 10;
+/// Bytes of a `b` that two or three rows read so: half of a second-level cache that is small, in which lines beside each other lie beside each other.
+const NEAR: usize = 64 << 10;
 
-/// Whether the product is one for [`Row`].
+/// Whether the product is one for [`small_rows`]: of one row or, where there are registers for their sums, up to three.
 #[inline(always)]
-pub(super) fn is_small_row<T>(g: &Gemm<T>) -> bool {
-    g.m == 1 && g.b_col == 1 && g.k.saturating_mul(g.n).saturating_mul(size_of::<T>()) <= SMALL
+pub(super) fn is_small_row<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    let bytes = match g.m {
+        1 => SMALL,
+        // Long rows of short sums are better as `outer` computes them.
+        2 | 3 if const { many_registers::<V>() } && (g.k > 8 || g.n <= 3 * V::LANES) => NEAR,
+        _ => return false,
+    };
+    g.b_col == 1 && g.k.saturating_mul(g.n).saturating_mul(size_of::<V::Elem>()) <= bytes
 }
 
-/// One row times a small `b` with contiguous rows, k <= KC, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
+/// A few rows times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
 /// To be run where [`is_small_row`] says yes.
-pub(super) struct Row<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
-
-impl<V: Vector> Kernel for Row<'_, V> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        let g = self.0;
-        let mut j = 0;
-        // SAFETY: m = 1 and columns are within the sizes; the rest is promised by the caller.
-        unsafe {
-            while g.n - j > 6 * V::LANES {
-                columns::<V, 4, false>(g, j);
-                j += 4 * V::LANES;
-            }
-            match (g.n - j).div_ceil(V::LANES) {
-                1 => columns::<V, 1, true>(g, j),
-                2 => columns::<V, 2, true>(g, j),
-                3 => columns::<V, 3, true>(g, j),
-                4 => columns::<V, 4, true>(g, j),
-                5 => columns::<V, 5, true>(g, j),
-                _ => columns::<V, 6, true>(g, j),
-            }
-            g.activate(0, 1, 0, g.n);
+///
+/// # Safety
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k <= KC.
+#[inline(always)]
+pub(super) unsafe fn small_rows<V: Vector>(g: &Gemm<V::Elem>) {
+    // SAFETY: m is the number of rows that each is for; the rest is promised by the caller.
+    unsafe {
+        match g.m {
+            2 if const { many_registers::<V>() } => V::call(SmallRows::<V, 2>(g)),
+            3 if const { many_registers::<V>() } => V::call(SmallRows::<V, 3>(g)),
+            _ => V::call(SmallRows::<V, 1>(g)),
         }
     }
 }
 
-/// N vectors of columns from `j` on of one row; with TAIL the last of them, of which there may be fewer in the last vector.
+/// All columns of M rows, which are all rows.
+struct SmallRows<'a, V: Vector, const M: usize>(&'a Gemm<V::Elem>);
+
+impl<V: Vector, const M: usize> Kernel for SmallRows<'_, V, M> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        let g = self.0;
+        let mut j = 0;
+        // SAFETY: columns are within the sizes; the rest is promised by the caller.
+        unsafe {
+            while g.n - j > 6 * V::LANES {
+                columns::<V, M, 4, false>(g, j);
+                j += 4 * V::LANES;
+            }
+            match (g.n - j).div_ceil(V::LANES) {
+                1 => columns::<V, M, 1, true>(g, j),
+                2 => columns::<V, M, 2, true>(g, j),
+                3 => columns::<V, M, 3, true>(g, j),
+                4 => columns::<V, M, 4, true>(g, j),
+                5 => columns::<V, M, 5, true>(g, j),
+                _ => columns::<V, M, 6, true>(g, j),
+            }
+            g.activate(0, M, 0, g.n);
+        }
+    }
+}
+
+/// N vectors of columns from `j` on of M rows; with TAIL the last of them, of which there may be fewer in the last vector.
 ///
 /// # Safety
-/// As [`Scalar::gemm`](crate::Scalar); m = 1, and the columns are within the sizes.
+/// As [`small_rows`]; m = M, and the columns are within the sizes.
 #[inline(always)]
-unsafe fn columns<V: Vector, const N: usize, const TAIL: bool>(g: &Gemm<V::Elem>, j: usize) {
+unsafe fn columns<V: Vector, const M: usize, const N: usize, const TAIL: bool>(
+    g: &Gemm<V::Elem>,
+    j: usize,
+) {
     // SAFETY: promised by the caller.
     unsafe {
         let last = g.n - j - (N - 1) * V::LANES;
-        let mut sums = [V::splat(V::Elem::ZERO); N];
+        let mut sums = [[V::splat(V::Elem::ZERO); N]; M];
         let (mut a, mut b) = (g.a, g.b.wrapping_add(j));
         for _ in 0..g.k {
-            let x = V::splat(*a);
+            let mut x = [V::splat(V::Elem::ZERO); M];
+            for i in 0..M {
+                x[i] = V::splat(*a.wrapping_add(i * g.a_row));
+            }
             for v in 0..N {
                 let from = b.wrapping_add(v * V::LANES);
                 let y = if TAIL && v == N - 1 {
@@ -122,13 +153,17 @@ unsafe fn columns<V: Vector, const N: usize, const TAIL: bool>(g: &Gemm<V::Elem>
                 } else {
                     V::load(from)
                 };
-                sums[v] = x.mul_add(y, sums[v]);
+                for i in 0..M {
+                    sums[i][v] = x[i].mul_add(y, sums[i][v]);
+                }
             }
             a = a.wrapping_add(g.a_col);
             b = b.wrapping_add(g.b_row);
         }
-        for v in 0..N {
-            store(g, 0, j + v * V::LANES, sums[v]);
+        for i in 0..M {
+            for v in 0..N {
+                store(g, i, j + v * V::LANES, sums[i][v]);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::across::{across, goes_across};
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::dots::dots;
 use super::epilogue::relu;
-use super::few::{Row, is_small_row};
+use super::few::{is_small_row, small_rows};
 use super::narrow::{Narrow, together};
 use super::outer::{is_outer, outer};
 use super::resident::{Resident, is_resident};
@@ -69,8 +69,8 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         if g.c_col != 1 {
             return scattered::<V>(g);
         }
-        if is_small_row(g) && g.k <= V::KC {
-            return V::call(Row::<V>(g));
+        if is_small_row::<V>(g) && g.k <= V::KC {
+            return small_rows::<V>(g);
         }
         let rows = together(g, V::LANES);
         if rows > 0 {

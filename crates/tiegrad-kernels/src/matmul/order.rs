@@ -8,6 +8,9 @@ use super::tiny::is_tiny;
 use crate::scalar::Scalar;
 use crate::simd::Level;
 
+/// Bytes of a row from which a few dot products are chained.
+const CHAINED: usize = 512;
+
 impl<T: Scalar> Gemm<T> {
     /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape, with the vectors of the level; the smallest products stay as
     /// they are.
@@ -53,11 +56,16 @@ impl<T: Scalar> Gemm<T> {
             self.dots = self.dots(level);
             // More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
             let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
-            if self.m == 1 && self.n >= 8 && self.dots == self.n && !apart {
+            if self.m == 1 && self.n >= 5 && self.dots == self.n && !apart {
                 self.transpose();
                 // One column, and one of dot products.
                 (self.b_col, self.c_col, self.dots) = (1, 1, 1);
             }
+            // Each chain waits for itself, and so few chains do not fill the time.
+            self.chained = self.m == 1
+                && self.n <= 4
+                && self.dots == self.n
+                && self.k.saturating_mul(size_of::<T>()) >= CHAINED;
         }
     }
 

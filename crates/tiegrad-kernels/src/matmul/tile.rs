@@ -1,6 +1,6 @@
 //! Tiles of the result that are held in registers.
 
-use super::few::{Row, is_small_row, rows};
+use super::few::{is_small_row, rows, small_rows};
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
@@ -31,8 +31,8 @@ impl<V: Vector> Kernel for Strips<'_, V> {
         let mut j = 0;
         // SAFETY: strips stay within the columns; the caller promises that such elements are valid.
         unsafe {
-            if is_small_row(g) {
-                return V::call(Row::<V>(g));
+            if is_small_row::<V>(g) {
+                return small_rows::<V>(g);
             }
             let bytes = g.k.saturating_mul(g.n).saturating_mul(size_of::<V::Elem>());
             // Two rows gain where `b` is not in the first-level cache.

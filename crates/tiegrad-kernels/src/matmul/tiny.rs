@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 /// The most rows and columns.
 const MOST: usize = 16;
-/// The longest inner dimension, twice as long where columns of `b` need not be gathered: longer sums of contiguous columns are dot products.
+/// The longest inner dimension, twice as long where columns of `b` need not be gathered and are more than one: longer sums of contiguous columns are dot products.
 const DEPTH: usize = 16;
 /// Most elements of `a` where rows of the result are several vectors, or vectors are short.
 const FEW: usize = 64;
@@ -24,7 +24,7 @@ pub(super) fn is_tiniest<T>([m, n, k]: [usize; 3]) -> bool {
 /// Whether a product of these sizes may be one of these.
 #[inline(always)]
 pub(super) fn may_be_tiny<T>([m, n, k]: [usize; 3], b_col: usize) -> bool {
-    let depth = DEPTH << usize::from(b_col == 1);
+    let depth = DEPTH << usize::from(b_col == 1 && n != 1);
     (m.wrapping_sub(1) | n.wrapping_sub(1)) < MOST
         && k.wrapping_sub(1) < depth
         && n * size_of::<T>() <= 64

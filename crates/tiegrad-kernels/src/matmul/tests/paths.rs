@@ -234,6 +234,37 @@ fn right_operands_in_registers_on_every_path() {
     }
 }
 
+/// A few dot products, of which the longer ones are chained, and a few rows of many vectors.
+#[test]
+fn few_rows_and_columns_on_every_path() {
+    for form in [FORM, ALL] {
+        for k in [17, 63, 64, 127, 128, 130, 255, 257, 1000] {
+            for n in 1..=5 {
+                let b = if n == 1 { PLAIN } else { T };
+                prefixes::<f32>(
+                    [1, 2, 3, 4, 5, 6, 7, 14, 21].into_iter(),
+                    n,
+                    k,
+                    Form { b, ..form },
+                );
+                prefixes::<f64>(
+                    [1, 2, 3, 4, 5, 6, 7, 14, 21].into_iter(),
+                    n,
+                    k,
+                    Form { b, ..form },
+                );
+            }
+        }
+        for k in [3, 9, 40] {
+            for n in (1..=13).flat_map(|vectors| [16 * vectors - 8, 16 * vectors, 16 * vectors + 1])
+            {
+                prefixes::<f32>(1..=4, n, k, form);
+                prefixes::<f64>(1..=4, n, k, form);
+            }
+        }
+    }
+}
+
 #[test]
 fn few_last_columns_of_transposed_operands_on_every_path() {
     for form in [FORM, ALL] {
@@ -512,6 +543,9 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         (3, 40, 16),
         (2, 50, 9),
         (1, 30, 8),
+        // Dot products in chains.
+        (1, 3, 200),
+        (4, 1, 300),
         (20, 30, 12),
         (40, 67, 40),
         // Rows that are apart, at once.
