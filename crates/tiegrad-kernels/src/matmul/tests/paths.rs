@@ -178,7 +178,7 @@ fn narrow_results_without_gaps_on_every_path() {
     for form in [FORM, ALL] {
         let form = Form { c: PLAIN, ..form };
         for n in 0..=8 {
-            for k in 0..=11 {
+            for k in 0..=18 {
                 prefixes::<f32>((30..=50).chain(90..=110), n, k, form);
                 prefixes::<f64>((30..=50).chain(90..=110), n, k, form);
             }
