@@ -192,6 +192,11 @@ const ROWS_ASKED: usize = 3;
 /// Rows of `b` ahead of those that a tile reads, which it asks for: as long as the second-level cache takes.
 const NEXT_ROWS: usize = 4;
 
+/// Columns of `a` ahead of the one that a wide tile reads, whose first row it asks for: where rows are not contiguous each column is another line, or two, of another page
+/// often. (Measured on Emerald Rapids: 1.05 to 1.25 times as fast for contiguous columns, for contiguous rows the same. Narrow tiles, which read more rows of `a` for a step,
+/// would lose up to 1.05 with the latter.)
+const NEXT_COLUMNS: usize = 6;
+
 /// Tiles of at least this many rows, and of at most three less than the most, can copy what they read of `b`.
 const COPIES: usize = 5;
 
@@ -296,6 +301,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             };
             let fetch = !TAIL && t == 0 && ahead > 0 && self.next != 0;
             let mut from_b = if fetch { ahead } else { NEXT_ROWS } * g.b_row;
+            let from_a = NEXT_COLUMNS * g.a_col;
             let groups = const { M.div_ceil(ROWS_ASKED) };
             let mut asked = 0;
             let mut part = g.k - ahead;
@@ -320,6 +326,9 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                         for v in 0..N {
                             acc[r][v] = x.mul_add(bv[v], acc[r][v]);
                         }
+                    }
+                    if const { N > NV } {
+                        V::prefetch(a[0].wrapping_add(from_a));
                     }
                     for q in 0..M.div_ceil(3) {
                         a[q] = a[q].wrapping_add(g.a_col);
