@@ -86,11 +86,11 @@ impl<T: Scalar> Gemm<T> {
         let size = size_of::<T>();
         let bytes = level().bytes();
         let lanes = bytes / size;
-        let bytes = bytes as f64;
         let (m, k) = (self.m as f64, self.k as f64);
         let vectors = self.k.div_ceil(lanes) as f64;
-        // Rows that are pages apart fall on one set of the cache, and a tile has more of them than that holds.
-        let apart = if (self.a_row * size).is_multiple_of(4096) {
+        // Rows that are pages apart fall on one set of the cache, and a tile has more of them than that holds; whole tiles of the longest vectors lose nothing by it.
+        let whole = bytes == 64 && self.n.is_multiple_of(2 * lanes);
+        let apart = if (self.a_row * size).is_multiple_of(4096) && !whole {
             1.5
         } else {
             1.0
@@ -98,13 +98,13 @@ impl<T: Scalar> Gemm<T> {
         // Cycles, fitted to the times of 7,000 products of 4 to 300 rows: of tiles, whose vectors at the right end of a row are partly empty and
         // which copy columns that are contiguous ...
         let tiles = |n: usize| {
-            let row = if bytes == 64.0 && fits_half(self.k, n, lanes) {
+            let row = if bytes == 64 && fits_half(self.k, n, lanes) {
                 0.8
             } else {
                 n.div_ceil(lanes) as f64
             };
             if contiguous {
-                row * (m * (1.1 * k + 3.0) + 0.075 * bytes * k) + 300.0
+                row * (m * (1.1 * k + 3.0) + 0.075 * bytes as f64 * k) + 300.0
             } else {
                 row * (apart * m * (k + 3.0) + 0.25 * k) + 110.0
             }
