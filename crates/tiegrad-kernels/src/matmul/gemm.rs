@@ -14,6 +14,7 @@ use super::vector::{Kernel, MOST_LANES, NV, Vector};
 use super::wide::in_place;
 use super::{Activation, Gemm};
 use crate::scalar::{Arithmetic, Scalar};
+use std::mem::MaybeUninit;
 
 /// The product for scalars without vectors: the plain loops, with the sum in one register.
 ///
@@ -331,23 +332,73 @@ impl<V: Vector> Kernel for Turned<'_, V> {
 unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
     const ROWS: usize = 24;
     const COLS: usize = 64;
-    let mut block = [V::Elem::ZERO; ROWS * COLS];
+    let mut block = [MaybeUninit::<V::Elem>::uninit(); ROWS * COLS];
     for i in (0..g.m).step_by(ROWS) {
         for j in (0..g.n).step_by(COLS) {
             let mut part = g.part(i, ROWS.min(g.m - i), j, COLS.min(g.n - j));
             let out = part;
-            (part.c, part.c_row, part.c_col) = (block.as_mut_ptr(), COLS, 1);
+            (part.c, part.c_row, part.c_col) = (block.as_mut_ptr().cast(), COLS, 1);
             (part.alpha, part.beta, part.bias) = (V::Elem::ONE, V::Elem::ZERO, std::ptr::null());
             part.activation = Activation::None;
-            // SAFETY: the block has room for the part; its elements are within the sizes.
+            let mut added = out;
+            added.beta = V::Elem::ZERO;
+            // SAFETY: the block has room for the part, which is written before it is read; its elements are within the sizes.
             unsafe {
                 V::larger(&part);
-                for r in 0..part.m {
-                    for c in 0..part.n {
-                        finish(&out, r, c, block[r * COLS + c]);
+                if out.is_plain() {
+                    copy_out::<_, COLS, false>(part.c, &out);
+                } else if added.is_plain() && out.beta == V::Elem::ONE {
+                    copy_out::<_, COLS, true>(part.c, &out);
+                } else {
+                    for r in 0..part.m {
+                        for c in 0..part.n {
+                            finish(&out, r, c, *part.c.add(r * COLS + c));
+                        }
                     }
                 }
                 out.activate(0, part.m, 0, part.n);
+            }
+        }
+    }
+}
+
+/// Copies or, with ADD, adds sums in rows `STEP` apart to the result, column by column: that is the order of memory, for the most part, where rows are not.
+///
+/// # Safety
+/// The sums and the elements of the result are valid.
+#[inline(always)]
+unsafe fn copy_out<T: Scalar, const STEP: usize, const ADD: bool>(sums: *const T, to: &Gemm<T>) {
+    for r in (0..to.m).step_by(4) {
+        let rows = to.part(r, 4.min(to.m - r), 0, to.n);
+        // SAFETY: rows are within the sizes; the rest is promised by the caller.
+        unsafe {
+            let sums = sums.add(r * STEP);
+            match rows.m {
+                1 => copy_rows::<T, 1, STEP, ADD>(sums, &rows),
+                2 => copy_rows::<T, 2, STEP, ADD>(sums, &rows),
+                3 => copy_rows::<T, 3, STEP, ADD>(sums, &rows),
+                _ => copy_rows::<T, 4, STEP, ADD>(sums, &rows),
+            }
+        }
+    }
+}
+
+/// The same for R rows, so many that no loop over them is short.
+///
+/// # Safety
+/// As [`copy_out`]; the result has R rows.
+#[inline(always)]
+unsafe fn copy_rows<T: Scalar, const R: usize, const STEP: usize, const ADD: bool>(
+    sums: *const T,
+    to: &Gemm<T>,
+) {
+    for c in 0..to.n {
+        let column = to.c.wrapping_add(c * to.c_col);
+        for r in 0..R {
+            // SAFETY: r < R and c are within the sizes; the rest is promised by the caller.
+            unsafe {
+                let (y, sum) = (column.wrapping_add(r * to.c_row), *sums.add(r * STEP + c));
+                *y = if ADD { sum + *y } else { sum };
             }
         }
     }

@@ -37,9 +37,13 @@ impl<T: Scalar> Gemm<T> {
         if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {
             self.transpose();
         }
-        // Few columns leave vectors along a row mostly empty; where columns of `a` are contiguous, they are the vectors.
-        if self.n <= 12 && self.m >= 32 && self.k >= 16 && self.a_row == 1 && self.a_col != 1 {
-            self.transpose();
+        // Few columns leave vectors along a row mostly empty; where columns of `a` are contiguous, they are the vectors. What is copied then repays itself in long sums, or in many rows of the
+        // fewest columns.
+        if self.n <= 12 && self.m >= 32 && self.a_row == 1 && self.a_col != 1 {
+            let fewest = self.n <= 4 && self.n * size_of::<T>() <= 24 && self.m >= 64;
+            if self.k >= if fewest { 2 } else { 16 } {
+                self.transpose();
+            }
         }
         if self.m == 1 {
             self.a_row = 0;
