@@ -23,7 +23,8 @@ const TILES: usize = 16;
 /// Whether the product is computed here, where there are registers for wide tiles: one of several rows of them, with a large second-level cache.
 #[inline(always)]
 pub(super) fn goes_across<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    has_rows_of_tiles::<V>(g)
+    g.k != 0
+        && has_rows_of_tiles::<V>(g)
         && (g.n >= WIDE * V::LANES || !has_far_columns(g))
         && second_level() > LARGE
         && (g.k.saturating_mul(g.n) > NEAR / size_of::<V::Elem>() || writes_far(g))
@@ -83,8 +84,9 @@ pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>) {
 /// Bytes of an `a` that passes once for each strip of `b`.
 const PASSES: usize = 64 << 10;
 
-/// Whether `b` is better read where it lies, strip after strip: so few rows of tiles pass that a copy of it does not pay. Not where its rows fall on few sets of the cache.
-/// (Measured with up to eight rows of tiles: 1.05 to 1.15 times as fast, or 0.95 to 1.0 while others use the same core.)
+/// Whether `b` is better read where it lies, strip after strip: so few rows of tiles pass that a copy of it does not pay. Not where its rows fall on few sets of the cache, nor where it
+/// and the result do not stay in the second-level cache. (Measured with up to eight rows of tiles: 1.05 to 1.15 times as fast, or 0.95 to 1.0 while others use the same core; beyond that
+/// cache 0.84 to 0.93 in f64.)
 #[inline(always)]
 fn reads_in_place<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     let size = size_of::<V::Elem>();
@@ -92,7 +94,9 @@ fn reads_in_place<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && g.k <= V::KC
         && g.b_col == 1
         && g.m * g.k * size <= PASSES
+        && g.n.saturating_mul((g.m + g.k) * size) <= second_level()
         && !(g.b_row * size).is_multiple_of(1024)
+        && !has_far_columns(g)
 }
 
 /// Whether columns of `a`, whose rows are not contiguous, lie on so many pages that a tile is better copied before it passes several strips, or on as many a multiple of

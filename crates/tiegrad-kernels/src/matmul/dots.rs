@@ -32,10 +32,11 @@ impl<V: Vector> Kernel for Single<'_, V> {
     unsafe fn run(self) {
         let g = self.0;
         let mut j = 0;
-        debug_assert!(g.m == 1 && g.n <= 4);
+        debug_assert!(g.m == 1 && g.n <= if g.chained { 4 } else { most_columns::<V>() });
         // SAFETY: promised by the caller; each of the columns is one of the product's.
         unsafe {
             if const { !many_registers::<V>() } {
+                // Chained ones only, as others are not so many.
                 while g.n - j > 2 {
                     tile::<V, 1, 2, CHAINS>(g, 0, j);
                     j += 2;
@@ -46,6 +47,7 @@ impl<V: Vector> Kernel for Single<'_, V> {
                 (1, false) => tile::<V, 1, 1, 1>(g, 0, j),
                 (2, true) => tile::<V, 1, 2, CHAINS>(g, 0, j),
                 (2, false) => tile::<V, 1, 2, 1>(g, 0, j),
+                // Never: at most two are left.
                 _ if const { !many_registers::<V>() } => {}
                 (3, true) => tile::<V, 1, 3, CHAINS>(g, 0, j),
                 (3, false) => tile::<V, 1, 3, 1>(g, 0, j),
@@ -220,7 +222,7 @@ unsafe fn sums<V: Vector, const R: usize, const N: usize, const C: usize>(
         }
         let mut acc = [[zero; N]; R];
         let mut p = 0;
-        if C > 1 {
+        if const { C > 1 } {
             const { assert!(C.is_power_of_two()) };
             let mut chains = [[[zero; N]; R]; C];
             while k - p >= C * V::LANES {

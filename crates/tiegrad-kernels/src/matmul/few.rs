@@ -68,12 +68,12 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
 
 /// Bytes of a `b` that stays in the first-level cache, in whatever order it is read.
 const SMALL: usize = 16 << 10;
-/// Bytes of a `b` that two or three rows read so: half of a second-level cache that is small, in which lines beside each other lie beside each other.
-const NEAR: usize = 64 << 10;
+/// Bytes of a `b` that two or three rows read so: little of any second-level cache. Beyond it two rows gain by reading it in the order of memory ([`rows`]).
+pub(super) const NEAR: usize = 64 << 10;
 
 /// Whether the product is one for [`small_rows`]: of one row or, where there are registers for their sums, up to three.
 #[inline(always)]
-pub(super) fn is_small_row<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+pub(super) fn has_small_rows<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     let bytes = match g.m {
         1 => SMALL,
         // Long rows of short sums are better as `outer` computes them.
@@ -84,7 +84,7 @@ pub(super) fn is_small_row<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 }
 
 /// A few rows times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
-/// To be run where [`is_small_row`] says yes.
+/// To be run where [`has_small_rows`] says yes.
 ///
 /// # Safety
 /// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k <= KC.

@@ -4,7 +4,7 @@ use super::across::{across, goes_across};
 use super::blocks::{self, columns_packed, from_afar, worth_packing};
 use super::dots::dots;
 use super::epilogue::relu;
-use super::few::{is_small_row, small_rows};
+use super::few::{has_small_rows, small_rows};
 use super::narrow::{Narrow, together};
 use super::outer::{is_outer, outer};
 use super::resident::{Resident, is_resident};
@@ -70,7 +70,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         if g.c_col != 1 {
             return scattered::<V>(g);
         }
-        if is_small_row::<V>(g) && g.k <= V::KC {
+        if has_small_rows::<V>(g) && g.k <= V::KC {
             return small_rows::<V>(g);
         }
         let rows = together(g, V::LANES);
@@ -362,7 +362,7 @@ unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
-/// Copies or, with ADD, adds sums in rows `STEP` apart to the result, column by column: that is the order of memory, for the most part, where rows are not.
+/// Copies or, with ADD, adds sums in rows `STEP` apart to the result, column by column: where rows of the result are not contiguous, its columns mostly are.
 ///
 /// # Safety
 /// The sums and the elements of the result are valid.
@@ -383,7 +383,7 @@ unsafe fn copy_out<T: Scalar, const STEP: usize, const ADD: bool>(sums: *const T
     }
 }
 
-/// The same for R rows, so many that no loop over them is short.
+/// The same for R rows, a constant, so that the loop over them is unrolled.
 ///
 /// # Safety
 /// As [`copy_out`]; the result has R rows.

@@ -9,9 +9,10 @@ use std::mem::MaybeUninit;
 
 /// The longest inner dimension.
 const DEPTH: usize = 16;
-/// Fewer rows do not repay what is prepared for all of them; twice as many where that is much, from this inner dimension on.
+/// Fewer rows do not repay what is prepared for all of them.
 const ROWS: usize = 32;
-const MUCH: usize = 11;
+/// From this inner dimension on it takes twice as many.
+const LONG: usize = 11;
 
 /// How many rows of the result share a vector of this many lanes; 0 where this is not the way to compute the product. Rows of the result must
 /// lie one after the other, and the elements of `a` for a group of rows in two vectors.
@@ -19,7 +20,7 @@ const MUCH: usize = 11;
 pub(super) fn together<T: Scalar>(g: &Gemm<T>, lanes: usize) -> usize {
     // A single column is better computed as dot products from 8 on. Two rows in a vector gain, and only in many rows, over one row in half of it, but nothing
     // where they have eight lanes.
-    let usual = g.m >= if g.k < MUCH { ROWS } else { 2 * ROWS }
+    let usual = g.m >= if g.k < LONG { ROWS } else { 2 * ROWS }
         && (g.n > 1 || g.k < 8)
         && g.n >= 1
         && g.k >= 1

@@ -189,9 +189,13 @@ fn the_bits_are_those_of_the_separate_kernel_on_every_path() {
         // Rows that share vectors, and a right operand that stays in registers.
         (90, 5, 4),
         (90, 7, 9),
+        (70, 3, 14),
         (20, 50, 6),
         // A row of dot products, computed as a column.
         (1, 30, 24),
+        // Dot products in chains.
+        (1, 3, 200),
+        (4, 1, 300),
         // Few columns, which become rows.
         (35, 10, 20),
     ];
@@ -212,6 +216,8 @@ fn the_bits_are_those_of_the_separate_kernel_on_every_path() {
         (2, 40, 900),
         (130, 20, 40),
         (85, 131, 5),
+        // A near right operand, where it lies.
+        (40, 130, 124),
     ] {
         let s = MatmulShape::new(m, n, k);
         for layouts in [[PLAIN, PLAIN, PLAIN], [T, T, PLAIN], [PLAIN, T, T]] {
@@ -233,6 +239,7 @@ fn batches_threads_and_scalars_without_vectors_have_them_too() {
         ([2, 2], 40, 5, 16),
         ([2, 2], 6, 1, 8),
         ([2, 3], 20, 1, 24),
+        ([2, 3], 4, 1, 300),
         ([2, 3], 1, 20, 24),
         ([1, 1], 70, 200, 50),
         ([1, 3], 90, 70, 60),

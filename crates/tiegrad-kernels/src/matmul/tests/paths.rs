@@ -237,22 +237,13 @@ fn right_operands_in_registers_on_every_path() {
 /// A few dot products, of which the longer ones are chained, and a few rows of many vectors.
 #[test]
 fn few_rows_and_columns_on_every_path() {
+    let ms = [1, 2, 3, 4, 5, 6, 7, 14, 21].into_iter();
     for form in [FORM, ALL] {
         for k in [17, 63, 64, 127, 128, 130, 255, 257, 1000] {
             for n in 1..=5 {
                 let b = if n == 1 { PLAIN } else { T };
-                prefixes::<f32>(
-                    [1, 2, 3, 4, 5, 6, 7, 14, 21].into_iter(),
-                    n,
-                    k,
-                    Form { b, ..form },
-                );
-                prefixes::<f64>(
-                    [1, 2, 3, 4, 5, 6, 7, 14, 21].into_iter(),
-                    n,
-                    k,
-                    Form { b, ..form },
-                );
+                prefixes::<f32>(ms.clone(), n, k, Form { b, ..form });
+                prefixes::<f64>(ms.clone(), n, k, Form { b, ..form });
             }
         }
         for k in [3, 9, 40] {
@@ -261,6 +252,23 @@ fn few_rows_and_columns_on_every_path() {
                 prefixes::<f32>(1..=4, n, k, form);
                 prefixes::<f64>(1..=4, n, k, form);
             }
+        }
+    }
+}
+
+/// Few columns and contiguous columns of `a`: computed as columns, and copied or added to what the result is.
+#[test]
+fn few_columns_of_transposed_operands_on_every_path() {
+    let added = Form { beta: 1.0, ..FORM };
+    let step = Layout { step: 2, ..PLAIN };
+    for form in [FORM, added, ALL] {
+        for (n, k) in [(1, 2), (2, 4), (3, 9), (4, 15), (5, 40), (10, 33), (12, 16)] {
+            prefixes::<f32>([63, 64, 100, 130].into_iter(), n, k, Form { a: T, ..form });
+            prefixes::<f64>([63, 64, 100, 130].into_iter(), n, k, Form { a: T, ..form });
+        }
+        for n in [3, 63, 65, 130] {
+            prefixes::<f32>((1..=5).chain([25]), n, 20, Form { c: step, ..form });
+            prefixes::<f64>((1..=5).chain([25]), n, 20, Form { c: step, ..form });
         }
     }
 }
@@ -350,6 +358,7 @@ fn sampled_large_sizes_on_every_path() {
         ([27, 1, 3], 2801, 6),
         // Rows whole pages apart.
         ([100, 13, 25], 300, 1024),
+        ([40, 13, 25], 16, 1024),
         // Narrow results.
         ([25, 97, 130], 40, 450),
         ([25, 97, 130], 24, 600),
@@ -441,6 +450,10 @@ fn nan_and_infinity_propagate_on_every_path() {
         (40, 3, 4),
         (40, 30, 5),
         (9, 200, 3),
+        // Dot products in chains, several rows in a vector with long sums, few columns.
+        (1, 3, 200),
+        (4, 1, 300),
+        (70, 3, 14),
     ] {
         for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
             for bad in [f64::NAN, f64::INFINITY] {
@@ -491,6 +504,13 @@ fn the_cache_changes_no_bit() {
         check::<f64>(97, n, 600, layouts);
         check::<f64>(40, 32 + n, 600, layouts);
     }
+    // A near `b` that few rows read where it lies, and one that they do not.
+    for layouts in [[PLAIN, PLAIN], [T, PLAIN]] {
+        check::<f32>(40, 300, 124, layouts);
+        check::<f32>(40, 256, 124, layouts);
+        check::<f64>(40, 150, 124, layouts);
+        check::<f64>(40, 128, 124, layouts);
+    }
     // A near `b`, and a result that is not.
     for layouts in [[PLAIN, PLAIN], [T, PLAIN]] {
         check::<f32>(190, 1101, 9, layouts);
@@ -528,8 +548,9 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
                 gemm_at(level, &g);
                 g.c = parts.as_mut_ptr();
                 for (i, rows) in [(0, g.m / 2), (g.m / 2, g.m - g.m / 2)] {
-                    for j in (0..g.n).step_by(7) {
-                        gemm_at(level, &g.part(i, rows, j, 7.min(g.n - j)));
+                    let cols = g.n.div_ceil(2).min(7);
+                    for j in (0..g.n).step_by(cols) {
+                        gemm_at(level, &g.part(i, rows, j, cols.min(g.n - j)));
                     }
                 }
             }
@@ -546,6 +567,12 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         // Dot products in chains.
         (1, 3, 200),
         (4, 1, 300),
+        // Several rows in a vector, of which the half is too few; few columns.
+        (70, 3, 14),
+        (100, 3, 9),
+        (70, 4, 2),
+        // Rows of whole pages, whose columns are whole tiles.
+        (40, 64, 1024),
         (20, 30, 12),
         (40, 67, 40),
         // Rows that are apart, at once.
