@@ -340,14 +340,15 @@ unsafe fn scattered<V: Vector>(g: &Gemm<V::Elem>) {
             (part.c, part.c_row, part.c_col) = (block.as_mut_ptr().cast(), COLS, 1);
             (part.alpha, part.beta, part.bias) = (V::Elem::ONE, V::Elem::ZERO, std::ptr::null());
             part.activation = Activation::None;
-            let mut added = out;
-            added.beta = V::Elem::ZERO;
+            let mut bare = out;
+            bare.beta = V::Elem::ZERO;
+            let bare = bare.is_plain();
             // SAFETY: the block has room for the part, which is written before it is read; its elements are within the sizes.
             unsafe {
                 V::larger(&part);
-                if out.is_plain() {
+                if bare && out.beta == V::Elem::ZERO {
                     copy_out::<_, COLS, false>(part.c, &out);
-                } else if added.is_plain() && out.beta == V::Elem::ONE {
+                } else if bare && out.beta == V::Elem::ONE {
                     copy_out::<_, COLS, true>(part.c, &out);
                 } else {
                     for r in 0..part.m {

@@ -178,6 +178,30 @@ fn what_would_not_gain_is_not_copied() {
     assert!(small(17, 16) && !small(16, 16));
 }
 
+/// No element is reached by the stride of a side of one, not even to be asked for ahead.
+#[test]
+fn strides_of_an_inner_dimension_of_one_may_be_anything() {
+    let b = [3.0_f32; 96];
+    let mut room = PackRoom::new();
+    let spread = Mat {
+        row: 1,
+        col: 5,
+        ..Mat::new(&b, 1)
+    };
+    let packed = room.pack(20, 1, 20, spread);
+    for far in [1 << 40, usize::MAX / 2] {
+        let column = Mat {
+            row: 1,
+            col: far,
+            ..Mat::new(&[2.0; 20], 1)
+        };
+        let mut c = [0.0; 400];
+        let out = MatMut::new(&mut c, 20);
+        matmul_packed(20, 1.0, column, packed, 0.0, Epilogue::NONE, out);
+        assert_eq!(c, [6.0; 400], "{far}");
+    }
+}
+
 #[test]
 #[should_panic(expected = "a matrix reaches beyond its slice")]
 fn a_short_operand_panics() {
