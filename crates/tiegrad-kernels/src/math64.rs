@@ -103,7 +103,24 @@ pub(crate) fn exp<M: MulAdd>(x: f64) -> f64 {
 pub(crate) fn exp_bounded<M: MulAdd>(x: f64) -> f64 {
     let n = fma::<M>(x, LOG2_E, MAGIC);
     let y = exp_scaled::<M>(reduced::<M>(x, n - MAGIC), pow2(n));
-    if x < -708.396_418_532_264_1 { 0.0 } else { y }
+    if x < LEAST { 0.0 } else { y }
+}
+
+/// The logarithm of the smallest normal number, rounded up.
+const LEAST: f64 = -708.396_418_532_264_1;
+
+/// `sum` + e^x for x up to 0, where e^x is one of many terms, as in `math32`: within 2 ulp of e^x.
+#[inline(always)]
+pub(crate) fn add_exp<M: MulAdd>(x: f64, sum: f64) -> f64 {
+    if !M::FUSED {
+        return sum + exp_bounded::<M>(x);
+    }
+    let x = if x < LEAST { LEAST } else { x };
+    let n = fma::<M>(x, LOG2_E, MAGIC);
+    let whole = n - MAGIC;
+    let r = fma::<M>(-whole, LN2.1, fma::<M>(-whole, LN2.0, x));
+    let p = fma::<M>(polynomial::<M, _>(r, &EXP), r, 1.0);
+    fma::<M>(fma::<M>(p, r, 1.0), pow2(n), sum)
 }
 
 /// [`MAGIC`] for 2^(n + 512), with n from -1111 to 0: where the other factor of 2^n can be a constant.

@@ -2,7 +2,9 @@
 
 mod join;
 
-pub(crate) use join::{Join, Max, Plus, SUM_BLOCK, Tree, block_fold, block_sum, lanes};
+pub(crate) use join::{
+    Join, JoinOf, Max, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved, lanes,
+};
 
 use crate::Write;
 use crate::cache::asking_gains;
@@ -209,9 +211,9 @@ multiversion! {
         let mut tree = Tree::new();
         for x in x.chunks(SUM_BLOCK) {
             tree.push::<Plus>(if asks {
-                block_sum([x], Some(AHEAD / size_of::<T>()), &|[x]| f(x))
+                block_sum([x], Some(AHEAD / size_of::<T>()), |[x]| f(x))
             } else {
-                block_sum([x], None, &|[x]| f(x))
+                block_sum([x], None, |[x]| f(x))
             });
         }
         tree.finish::<Plus>()

@@ -16,10 +16,12 @@ pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 use crate::Write;
 use crate::cache::{asking_gains, second_level};
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
-use crate::reduce::{Plus, SUM_BLOCK, Tree, block_fold, block_sum};
+use crate::reduce::{Join, JoinOf, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved};
 use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::{AHEAD, array, prefetch};
 use crate::threads::{Shared, parallel_for};
+use std::hint::black_box;
+use std::marker::PhantomData;
 
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
 #[inline(always)]
@@ -166,29 +168,55 @@ fn row_sum_asking<T: Scalar, const K: usize>(
 /// The largest of a row; -∞ if it has none. NaN does not count: the sums of exponentials that follow are NaN with it.
 #[inline(always)]
 fn row_max<T: Scalar>(x: &[T]) -> T {
-    block_fold([x], T::NEG_INFINITY, None, &|[x]| x, &|a, b| {
+    block_fold::<T, Larger, 1>([x], None, &JoinOf(|[x]: [T; 1]| x))
+}
+
+/// The larger of two numbers.
+struct Larger;
+
+impl<T: Scalar> Join<T> for Larger {
+    const START: T = T::NEG_INFINITY;
+    #[inline(always)]
+    fn join(a: T, b: T) -> T {
         if b > a { b } else { a }
-    })
+    }
 }
 
-/// The sum of `e^(x - shift)` over a row: in blocks, and the blocks pairwise. `put` gets the exponentials from one place on.
+/// The sum of `e^(x - shift)` over a row, where no x is above the shift: in blocks, and the blocks pairwise. Asks for what lies so far [`ahead`].
 #[inline(always)]
-fn exp_sum<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
-    x: &[T],
-    shift: T,
-    put: impl FnMut(usize, &[T]),
-) -> T {
-    exp_sum_of::<T, N>(
-        x.len(),
+fn exp_sum<T: Scalar, N: Arithmetic + From<T> + Into<T>>(x: &[T], shift: T, ahead: usize) -> T {
+    let exponentials = AddExp {
         shift,
-        |at, to| to.copy_from_slice(&x[at..][..to.len()]),
-        put,
-    )
+        functions: PhantomData::<N>,
+    };
+    if x.len() <= SUM_BLOCK {
+        return block_fold::<T, Plus, 1>([x], Some(ahead), &exponentials);
+    }
+    let mut tree = Tree::new();
+    for x in x.chunks(SUM_BLOCK) {
+        tree.push::<Plus>(block_fold::<T, Plus, 1>([x], Some(ahead), &exponentials));
+    }
+    tree.finish::<Plus>()
 }
 
-/// The same of a row that `get` copies from: it may be where `put` writes to.
+/// Adds `e^(x - shift)`, computed with numbers of type N.
+struct AddExp<T, N> {
+    shift: T,
+    functions: PhantomData<N>,
+}
+
+impl<T: Scalar, N: Arithmetic + From<T> + Into<T>> Step<T, Plus, 1> for AddExp<T, N> {
+    #[inline(always)]
+    fn step<const LANES: usize>(&self, sums: &mut [T; LANES], [x]: [&[T; LANES]; 1]) {
+        for (sum, &x) in sums.iter_mut().zip(x) {
+            *sum = N::from(x - self.shift).add_exp(N::from(*sum)).into();
+        }
+    }
+}
+
+/// The same of a row of `n` that `get` copies from, and `put` gets the exponentials from one place on: it may be where `get` reads.
 #[inline(always)]
-fn exp_sum_of<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
+fn exp_each<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
     n: usize,
     shift: T,
     get: impl Fn(usize, &mut [T]),
@@ -199,18 +227,13 @@ fn exp_sum_of<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
     }
     let mut tree = Tree::new();
     for at in (0..n).step_by(SUM_BLOCK) {
-        tree.push::<Plus>(exp_block::<T, N>(
-            at,
-            n.min(at + SUM_BLOCK),
-            shift,
-            &get,
-            &mut put,
-        ));
+        let end = n.min(at + SUM_BLOCK);
+        tree.push::<Plus>(exp_block::<T, N>(at, end, shift, &get, &mut put));
     }
     tree.finish::<Plus>()
 }
 
-/// The same of elements `first..end`, in lanes, and the lanes pairwise. Exponentials and their sum in one loop over small arrays: in two, with
+/// Elements `first..end` of [`exp_each`], in lanes as by [`block_fold`]. Exponentials and their sum in one loop over small arrays: in two, with
 /// room for a block between them, it took half as long again.
 #[inline(always)]
 fn exp_block<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
@@ -220,49 +243,49 @@ fn exp_block<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
     get: &impl Fn(usize, &mut [T]),
     put: &mut impl FnMut(usize, &[T]),
 ) -> T {
-    let mut sums = [[T::ZERO; VECTOR]; 2];
-    let (mut x, mut e) = ([T::ZERO; 2 * VECTOR], [T::ZERO; 2 * VECTOR]);
+    let mut lanes = [T::ZERO; 2 * VECTOR];
     let mut at = first;
     while at + 2 * VECTOR <= end {
-        get(at, &mut x);
-        exp_each::<T, N>(&mut e, &x, shift);
-        put(at, &e);
-        let [low, high] = sums;
-        sums = [array(|l| low[l] + e[l]), array(|l| high[l] + e[VECTOR + l])];
-        at += 2 * VECTOR;
+        exps::<T, N, _>(&mut lanes, &mut at, shift, get, put);
     }
-    // The last few in whole vectors too: one by one they would cost as much as a hundred others.
-    for sums in &mut sums {
-        let n = VECTOR.min(end - at);
-        if n == 0 {
-            break;
-        }
-        let (mut x, mut e) = ([T::NEG_INFINITY; VECTOR], [T::ZERO; VECTOR]);
-        get(at, &mut x[..n]);
-        exp_each::<T, N>(&mut e, &x, shift);
-        put(at, &e[..n]);
-        let low = *sums;
-        *sums = array(|l| low[l] + e[l]);
-        at += n;
+    let mut lanes: [T; VECTOR] = halved::<T, Plus, _, _>(lanes);
+    if end - at >= VECTOR {
+        exps::<T, N, _>(&mut lanes, &mut at, shift, get, put);
     }
-    // Through memory, as in `block_fold`.
-    let mut lanes = std::hint::black_box(sums);
-    let lanes = lanes.as_flattened_mut();
-    for half in [16, 8, 4, 2, 1] {
-        for l in 0..half {
-            lanes[l] += lanes[l + half];
-        }
+    let mut lanes: [T; 8] = halved::<T, Plus, _, _>(black_box(lanes));
+    if end - at >= 8 {
+        exps::<T, N, _>(&mut lanes, &mut at, shift, get, put);
     }
-    lanes[0]
+    let mut lanes: [T; 4] = halved::<T, Plus, _, _>(lanes);
+    if end - at >= 4 {
+        exps::<T, N, _>(&mut lanes, &mut at, shift, get, put);
+    }
+    let mut lane: [T; 1] = halved::<T, Plus, 2, 1>(halved::<T, Plus, 4, 2>(lanes));
+    while at < end {
+        exps::<T, N, _>(&mut lane, &mut at, shift, get, put);
+    }
+    lane[0]
 }
 
-/// `out = e^(x - shift)`, where no x is above the shift.
+/// The exponentials of as many elements as there are lanes, and their sums into these.
 // A function and not a closure: what is not inlined has no fused multiply-add.
 #[inline(always)]
-fn exp_each<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T], x: &[T], shift: T) {
-    for (o, &x) in out.iter_mut().zip(x) {
-        *o = N::from(x - shift).exp_bounded().into();
+fn exps<T: Scalar, N: Arithmetic + From<T> + Into<T>, const LANES: usize>(
+    lanes: &mut [T; LANES],
+    at: &mut usize,
+    shift: T,
+    get: &impl Fn(usize, &mut [T]),
+    put: &mut impl FnMut(usize, &[T]),
+) {
+    let mut x = [T::ZERO; LANES];
+    get(*at, &mut x);
+    for x in &mut x {
+        *x = N::from(*x - shift).exp_bounded().into();
     }
+    put(*at, &x);
+    let before = *lanes;
+    *lanes = array(|l| before[l] + x[l]);
+    *at += LANES;
 }
 
 /// `out = f(x)`, for rows of equal length.

@@ -117,6 +117,10 @@ pub trait Arithmetic:
     /// e^x, as good as [`exp`](Arithmetic::exp), for x that is not large (up to 88 for `f32`): beyond, +∞ included, it is meaningless, and where
     /// e^x is less than the smallest normal number, 0. A third faster.
     fn exp_bounded(self) -> Self;
+    /// `sum` + e^x, for x that is at most 0 and e^x that is one of many terms of a sum whose largest is 1: within 2 ulp of e^x (`f32`: 2.5 above -20, and 5 below,
+    /// where e^x is less than 2e-9), and where e^x is less than the smallest normal number, about that or 0. Two thirds of the time of
+    /// [`exp_bounded`](Arithmetic::exp_bounded) and a sum.
+    fn add_exp(self, sum: Self) -> Self;
     /// The natural logarithm, within 1 ulp.
     fn ln(self) -> Self;
     /// ln(1 + x), accurate near 0, within 1.5 ulp.

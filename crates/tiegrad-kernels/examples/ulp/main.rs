@@ -42,6 +42,7 @@ macro_rules! plain {
 }
 plain! {
     Exp |x| x.exp();
+    ExpTerm |x| (-x.abs()).maximum(T::from_f64(-20.0)).add_exp(T::ZERO);
     Ln |x| x.ln();
     Ln1p |x| x.ln_1p();
     ExpM1 |x| x.exp_m1();
@@ -73,6 +74,13 @@ const C: f64 = 1.595_769_121_605_730_7; // 2 sqrt(2/π)
 fn functions() -> Vec<Function> {
     vec![
         function!("exp", Exp, f64::exp, |x| Pair::from(x).exp(), -745.0..709.0),
+        function!(
+            "exp_term",
+            ExpTerm,
+            |x| (-x.abs()).clamp(-20.0, 0.0).exp(),
+            |x| Pair::from((-x.abs()).clamp(-20.0, 0.0)).exp(),
+            -20.0..0.0
+        ),
         function!("ln", Ln, f64::ln, |x| Pair::from(x).ln(), 0.5..2.0),
         function!(
             "ln_1p",

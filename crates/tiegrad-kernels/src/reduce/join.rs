@@ -2,6 +2,7 @@
 
 use crate::scalar::Scalar;
 use crate::simd::{array, prefetch};
+use std::hint::black_box;
 
 /// How partial results are joined.
 pub(crate) trait Join<T: Scalar>: Sync {
@@ -77,7 +78,7 @@ pub(crate) const SUM_BLOCK: usize = 16 * 2 * HALF;
 /// Joins at most `BLOCK` values.
 #[inline(always)]
 pub(crate) fn lanes<T: Scalar, J: Join<T>>(x: &[T]) -> T {
-    block_fold([x], J::START, None, &|[x]| x, &J::join)
+    block_fold::<T, J, 1>([x], None, &JoinOf(|[x]: [T; 1]| x))
 }
 
 /// The sum of `f` over slices of equal length, read together as by [`block_fold`].
@@ -85,27 +86,42 @@ pub(crate) fn lanes<T: Scalar, J: Join<T>>(x: &[T]) -> T {
 pub(crate) fn block_sum<T: Scalar, const K: usize>(
     x: [&[T]; K],
     ahead: Option<usize>,
-    f: &impl Fn([T; K]) -> T,
+    f: impl Fn([T; K]) -> T,
 ) -> T {
-    block_fold(x, T::ZERO, ahead, f, &|a, b| a + b)
+    block_fold::<T, Plus, K>(x, ahead, &JoinOf(f))
 }
 
-/// `f` of slices of equal length, read together, joined in lanes, and the lanes pairwise. What lies `ahead` elements further is asked for, of the first two
-/// slices.
+/// How lanes take elements in that stand at the same places of K slices, as many as there are lanes. A trait and not a closure: what is long is not
+/// always inlined, and would then be compiled for the baseline.
+pub(crate) trait Step<T, J, const K: usize> {
+    fn step<const N: usize>(&self, lanes: &mut [T; N], x: [&[T; N]; K]);
+}
+
+/// By joining what a short function gives for them.
+pub(crate) struct JoinOf<F>(pub F);
+
+impl<T: Scalar, J: Join<T>, F: Fn([T; K]) -> T, const K: usize> Step<T, J, K> for JoinOf<F> {
+    #[inline(always)]
+    fn step<const N: usize>(&self, lanes: &mut [T; N], x: [&[T; N]; K]) {
+        let before = *lanes;
+        *lanes = array(|l| J::join(before[l], self.0(array(|k| x[k][l]))));
+    }
+}
+
+/// Slices of equal length, read together: each element goes into one of 32 lanes, and the lanes are joined pairwise. What lies `ahead` elements
+/// further is asked for, of the first two slices.
 #[inline(always)]
-pub(crate) fn block_fold<T: Scalar, const K: usize>(
+pub(crate) fn block_fold<T: Scalar, J: Join<T>, const K: usize>(
     x: [&[T]; K],
-    start: T,
     ahead: Option<usize>,
-    f: &impl Fn([T; K]) -> T,
-    join: &impl Fn(T, T) -> T,
+    step: &impl Step<T, J, K>,
 ) -> T {
     // Arrays by value, and chunks of a fixed size: what the compiler makes vectors of, in every one of the copies.
-    let (chunks, rest) = (
+    let (chunks, mut rest) = (
         x.map(|x| x.as_chunks::<{ 2 * HALF }>().0),
         x.map(|x| x.as_chunks::<{ 2 * HALF }>().1),
     );
-    let (mut low, mut high) = ([start; HALF], [start; HALF]);
+    let (mut low, mut high) = ([J::START; HALF], [J::START; HALF]);
     for c in 0..chunks[0].len() {
         let x: [_; K] = array(|k| &chunks[k][c]);
         if let Some(ahead) = ahead {
@@ -113,19 +129,47 @@ pub(crate) fn block_fold<T: Scalar, const K: usize>(
                 prefetch(x.as_ptr().wrapping_add(ahead), x.len());
             }
         }
-        low = array(|l| join(low[l], f(array(|k| x[k][l]))));
-        high = array(|l| join(high[l], f(array(|k| x[k][HALF + l]))));
+        step.step(&mut low, array(|k| part(x[k], 0)));
+        step.step(&mut high, array(|k| part(x[k], HALF)));
     }
+    // What fills no chunk goes into as many lanes as there are left, where it fills those.
+    take(&mut rest, &mut low, step);
     // Through memory, so that the compiler, which would choose its vectors to suit the last steps, chooses them to suit the loop above.
-    let mut lanes = std::hint::black_box([low, high]);
-    let lanes = lanes.as_flattened_mut();
+    let lanes: [T; HALF] = black_box(array(|l| J::join(low[l], high[l])));
+    let mut lanes: [T; 8] = halved::<T, J, _, _>(lanes);
+    take(&mut rest, &mut lanes, step);
+    let mut lanes: [T; 4] = halved::<T, J, _, _>(lanes);
+    take(&mut rest, &mut lanes, step);
+    let mut lane: [T; 1] = halved::<T, J, 2, 1>(halved::<T, J, 4, 2>(lanes));
     for l in 0..rest[0].len() {
-        lanes[l] = join(lanes[l], f(array(|k| rest[k][l])));
+        step.step(&mut lane, array(|k| part(rest[k], l)));
     }
-    for half in [16, 8, 4, 2, 1] {
-        for l in 0..half {
-            lanes[l] = join(lanes[l], lanes[l + half]);
-        }
+    lane[0]
+}
+
+/// N elements from `at` on.
+#[inline(always)]
+fn part<T, const N: usize>(x: &[T], at: usize) -> &[T; N] {
+    &x[at..at + N].as_chunks().0[0]
+}
+
+/// As many elements as there are lanes, into these, if there are so many.
+#[inline(always)]
+fn take<T: Scalar, J: Join<T>, const K: usize, const N: usize>(
+    rest: &mut [&[T]; K],
+    lanes: &mut [T; N],
+    step: &impl Step<T, J, K>,
+) {
+    if rest[0].len() >= N {
+        step.step(lanes, array(|k| part(rest[k], 0)));
+        *rest = array(|k| &rest[k][N..]);
     }
-    lanes[0]
+}
+
+/// Half as many lanes.
+#[inline(always)]
+pub(crate) fn halved<T: Scalar, J: Join<T>, const N: usize, const H: usize>(
+    lanes: [T; N],
+) -> [T; H] {
+    array(|l| J::join(lanes[l], lanes[H + l]))
 }

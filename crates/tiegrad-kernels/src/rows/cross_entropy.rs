@@ -5,7 +5,7 @@ use super::{ahead, ask, exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
 use crate::elementwise::for_each_run_past;
 use crate::scalar::Scalar;
-use crate::simd::{AHEAD, multiversion};
+use crate::simd::multiversion;
 use crate::threads::{Shared, parallel_for};
 
 /// `losses[r] = lse[r] - logits[r][targets[r]]`, where `lse[r] = log(sum(exp(logits[r])))`, which the backward
@@ -103,14 +103,17 @@ fn check(logits: usize, lse: usize, targets: &[u32], cols: usize) {
     );
 }
 
+/// Bytes of rows whose maxima come before their exponentials.
+const GROUP: usize = 4096;
+
 multiversion! {
     avx512 [T: Scalar as N]
     fn forward_run(losses: &mut [T], lse: &mut [T], logits: &[T], targets: &[u32], cols: usize) -> () {
-        let group = (AHEAD / size_of::<T>() / cols).max(1);
+        let group = (GROUP / size_of::<T>() / cols).max(1);
         let ahead = ahead::<T>(cols, group * cols);
         let rows = logits.chunks(group * cols).zip(losses.chunks_mut(group));
         for ((logits, losses), lse) in rows.zip(lse.chunks_mut(group)) {
-            // Maxima of a few short rows first, no more than were asked for: an exponential waits for that of its row, and meanwhile there are the others.
+            // Maxima of a few short rows first, fewer than were asked for: an exponential waits for that of its row, and meanwhile there are the others.
             for (max, x) in lse.iter_mut().zip(logits.chunks_exact(cols)) {
                 *max = row_max(x);
             }
@@ -119,11 +122,11 @@ multiversion! {
                 // A maximum of ±∞ must not make ∞ - ∞.
                 let shift = if max.is_finite() { max } else { T::ZERO };
                 *lse = shift;
-                *loss = if max == T::INFINITY {
-                    // Beyond the range of `exp_bounded`: the row's exponentials and numbers have their sum, ∞ or NaN, in common.
+                *loss = if max == T::INFINITY || max == T::NEG_INFINITY {
+                    // Beyond what `exp_sum` is for: the exponentials' sum, ∞, 0 or NaN, is that of the numbers above zero.
                     row_sum([x], |[x]| if x < T::ZERO { T::ZERO } else { x })
                 } else {
-                    exp_sum::<T, N>(x, shift, |at, e| ask(x, at, ahead, e.len()))
+                    exp_sum::<T, N>(x, shift, ahead)
                 };
             }
         }

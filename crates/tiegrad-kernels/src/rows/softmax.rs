@@ -2,7 +2,7 @@
 //! softmax functions, IMA J. Numer. Anal. 41, arXiv:1909.03469).
 
 use super::{
-    ahead, ask, each, exp_sum, exp_sum_of, row_count, row_max, row_sum_asking, rows_per_run,
+    ahead, ask, each, exp_each, exp_sum, row_count, row_max, row_sum_asking, rows_per_run,
 };
 use crate::Write;
 use crate::elementwise::for_each_run_past;
@@ -110,7 +110,7 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
 pub(crate) fn softmax_row<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T]) {
     let max = row_max(out);
     let cells = Cell::from_mut(out).as_slice_of_cells();
-    let sum = exp_sum_of::<T, N>(
+    let sum = exp_each::<T, N>(
         cells.len(),
         max,
         |at, to| {
@@ -139,10 +139,15 @@ multiversion! {
     fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
         let ahead = ahead::<T>(cols, cols);
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
-            let sum = exp_sum::<T, N>(x, row_max(x), |at, e| {
-                ask(x, at, ahead, e.len());
-                out[at..at + e.len()].copy_from_slice(e);
-            });
+            let sum = exp_each::<T, N>(
+                cols,
+                row_max(x),
+                |at, to| to.copy_from_slice(&x[at..][..to.len()]),
+                |at, e| {
+                    ask(x, at, ahead, e.len());
+                    out[at..at + e.len()].copy_from_slice(e);
+                },
+            );
             scale(out, sum.recip());
         }
     }
@@ -171,9 +176,7 @@ multiversion! {
         let ahead = ahead::<T>(cols, cols);
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
             let max = row_max(x);
-            let log_sum: T = N::from(exp_sum::<T, N>(x, max, |at, e| {
-                ask(x, at, ahead, e.len());
-            })).ln().into();
+            let log_sum: T = N::from(exp_sum::<T, N>(x, max, ahead)).ln().into();
             each(out, [x], |[x]| x - max - log_sum);
         }
     }

@@ -173,6 +173,9 @@ impl<R: Real> Arithmetic for Dual<R> {
         let y = self.re.exp_bounded();
         self.chain(y, y)
     }
+    fn add_exp(self, sum: Self) -> Self {
+        sum + self.exp_bounded()
+    }
     fn ln(self) -> Self {
         self.chain(self.re.ln(), self.re.recip())
     }

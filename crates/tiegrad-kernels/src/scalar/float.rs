@@ -23,6 +23,10 @@ macro_rules! arithmetic {
         }
 
         #[inline(always)]
+        fn add_exp(self, sum: Self) -> Self {
+            $math::add_exp::<Separate>(self, sum)
+        }
+        #[inline(always)]
         fn normal(self) -> (Self, Self) {
             $math::normal::<Separate>(self)
         }

@@ -99,6 +99,10 @@ macro_rules! fused {
             same!(sqrt(), abs(), recip(), powf(y: Self), powi(n: i32), maximum(y: Self), minimum(y: Self));
 
             #[inline(always)]
+            fn add_exp(self, sum: Self) -> Self {
+                Fused($math::add_exp::<Together>(self.0, sum.0))
+            }
+            #[inline(always)]
             fn normal(self) -> (Self, Self) {
                 let (cdf, density) = $math::normal::<Together>(self.0);
                 (Fused(cdf), Fused(density))

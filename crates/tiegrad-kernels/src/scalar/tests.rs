@@ -86,6 +86,56 @@ macro_rules! both {
 fn f32_exp() {
     both!(max_ulps f32: 1.0, |x| Arithmetic::exp(x), f64::exp);
 }
+/// A term of a sum: within 2.5 ulp where it counts, a little more down to the smallest normal number, and that or 0 below; the largest is 1 exactly.
+#[test]
+fn terms_of_sums_of_exponentials() {
+    macro_rules! check {
+        ($float:ident, $least:literal, $number:ty, $most:literal) => {
+            let add = |x: $float, sum: $float| {
+                $float::from(<$number>::from(x).add_exp(<$number>::from(sum)))
+            };
+            for i in 0..=200_000 {
+                let x = $least * $float::from_f64(f64::from(i) / 2e5);
+                let (y, e) = (add(x, 0.0), <$float as Arithmetic>::exp(x));
+                if e < $float::MIN_POSITIVE {
+                    assert!(y <= 1.001 * $float::MIN_POSITIVE, "at {x}: {y}");
+                } else {
+                    // Of two, one is within so many ulp of the truth, the other within 1.
+                    let most = 1 + if x > -20.0 { 3 } else { $most };
+                    assert!(y.to_bits().abs_diff(e.to_bits()) <= most, "at {x}: {y}");
+                }
+            }
+            assert_eq!(add(0.0, 0.0), 1.0);
+            assert_eq!(add(-0.0, 2.0), 3.0);
+            for low in [$float::NEG_INFINITY, $float::MIN, -1e6] {
+                assert!(add(low, 0.0) <= 1.001 * $float::MIN_POSITIVE, "at {low}");
+                assert_eq!(add(low, 1.0), 1.0);
+            }
+            for nan in [
+                $float::NAN,
+                -$float::NAN,
+                $float::from_bits($float::NAN.to_bits() | 0x155),
+            ] {
+                assert!(add(nan, 1.0).is_nan() && add(-1.0, nan).is_nan());
+            }
+            assert_eq!(add(-1.0, $float::INFINITY), $float::INFINITY);
+        };
+    }
+    check!(f32, -110.0, f32, 1);
+    check!(f32, -110.0, Fused<f32>, 5);
+    check!(f32, -87.4, Fused<f32>, 5);
+    check!(f64, -750.0, f64, 1);
+    check!(f64, -750.0, Fused<f64>, 2);
+    check!(f64, -708.5, Fused<f64>, 2);
+    let y = Dual {
+        re: -1.0_f64,
+        eps: 2.0,
+    }
+    .add_exp(Dual { re: 1.0, eps: 3.0 });
+    let e = (-1.0_f64).exp();
+    assert!((y.re - (1.0 + e)).abs() < 1e-15 && (y.eps - (3.0 + 2.0 * e)).abs() < 1e-15);
+}
+
 /// Above, below and around the smallest normal number. The last bit may differ where a product on the way may be subnormal; and without fused
 /// multiply-add `exp` is the method of std here.
 #[test]
