@@ -46,6 +46,11 @@ impl<V: Vector> Kernel for Strips<'_, V> {
                     j += WIDE * V::LANES;
                 }
             }
+            let rest = g.n - j;
+            if const { many_registers::<V>() } && rest > NV * V::LANES && rest <= 3 * V::LANES {
+                let last = rest - NV * V::LANES;
+                return V::call(Strip::<V, 3, true>::new(g, j, last, none));
+            }
             while g.n - j >= NV * V::LANES {
                 V::call(Strip::<V, NV, false>::new(g, j, V::LANES, none));
                 j += NV * V::LANES;
