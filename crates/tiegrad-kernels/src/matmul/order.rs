@@ -105,7 +105,9 @@ impl<T: Scalar> Gemm<T> {
             let row = if bytes == 64 && fits_half(self.k, n, lanes) {
                 0.8
             } else {
-                n.div_ceil(lanes) as f64
+                let vectors = n.div_ceil(lanes);
+                // One alone fills less of the time.
+                vectors as f64 + if vectors % 4 == 1 && n >= lanes && !contiguous { 0.2 } else { 0.0 }
             };
             if contiguous {
                 row * (m * (1.1 * k + 3.0) + 0.075 * bytes as f64 * k) + 300.0
@@ -116,7 +118,7 @@ impl<T: Scalar> Gemm<T> {
         // An `a` that does not stay in a second-level cache is read once more for dot products beside tiles, for every three groups of columns (`dots.rs`), and for each of
         // them if the rows and columns of a few do not stay in the first-level cache either. Fitted to the times of 200 products on Emerald Rapids; sizes and not what the
         // processor has, so that its caches change no bit.
-        let far = self.m.saturating_mul(self.k).saturating_mul(size) > 1 << 20;
+        let far = self.m.saturating_mul(self.k).saturating_mul(size) > if contiguous { 1 << 20 } else { 32 << 10 };
         let long = self.k > if size == 8 { 640 } else { 1792 };
         let reading = match size {
             _ if !far => 0.0,
