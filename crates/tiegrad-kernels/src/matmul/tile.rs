@@ -51,6 +51,10 @@ impl<V: Vector> Kernel for Strips<'_, V> {
                 let last = rest - NV * V::LANES;
                 return V::call(Strip::<V, 3, true>::new(g, j, last, none));
             }
+            if const { many_registers::<V>() } && rest > 3 * V::LANES {
+                let last = rest - 3 * V::LANES;
+                return V::call(Strip::<V, WIDE, true>::new(g, j, last, none));
+            }
             while g.n - j >= NV * V::LANES {
                 V::call(Strip::<V, NV, false>::new(g, j, V::LANES, none));
                 j += NV * V::LANES;
