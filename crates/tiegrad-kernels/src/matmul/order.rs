@@ -105,9 +105,10 @@ impl<T: Scalar> Gemm<T> {
             let row = if bytes == 64 && fits_half(self.k, n, lanes) {
                 0.8
             } else {
+                // One beside tiles of four, or alone, fills less of the time.
                 let vectors = n.div_ceil(lanes);
-                // One alone fills less of the time.
-                vectors as f64 + if vectors % 4 == 1 && n >= lanes && !contiguous { 0.2 } else { 0.0 }
+                let alone = n >= lanes && vectors % 4 == 1;
+                vectors as f64 + if alone { 0.2 } else { 0.0 }
             };
             if contiguous {
                 row * (m * (1.1 * k + 3.0) + 0.075 * bytes as f64 * k) + 300.0
@@ -115,10 +116,11 @@ impl<T: Scalar> Gemm<T> {
                 row * (apart * m * (k + 3.0) + 0.25 * k) + 110.0
             }
         };
-        // An `a` that does not stay in a second-level cache is read once more for dot products beside tiles, for every three groups of columns (`dots.rs`), and for each of
-        // them if the rows and columns of a few do not stay in the first-level cache either. Fitted to the times of 200 products on Emerald Rapids; sizes and not what the
-        // processor has, so that its caches change no bit.
-        let far = self.m.saturating_mul(self.k).saturating_mul(size) > if contiguous { 1 << 20 } else { 32 << 10 };
+        // An `a` that does not stay in a cache, the first or, where columns are copied, the second, is read once more for dot products beside tiles, for every three groups of
+        // columns (`dots.rs`), and for each of them if the rows and columns of a few do not stay in the first-level cache either. Fitted to the times of 1,600 products on Emerald
+        // Rapids; sizes and not what the processor has, so that its caches change no bit.
+        let near = if contiguous { 1 << 20 } else { 32 << 10 };
+        let far = self.m.saturating_mul(self.k).saturating_mul(size) > near;
         let long = self.k > if size == 8 { 640 } else { 1792 };
         let reading = match size {
             _ if !far => 0.0,

@@ -46,14 +46,15 @@ impl<V: Vector> Kernel for Strips<'_, V> {
                     j += WIDE * V::LANES;
                 }
             }
+            // Three or four vectors as one strip, and not as one of two and a rest that would read `a` once more.
             let rest = g.n - j;
-            if const { many_registers::<V>() } && rest > NV * V::LANES && rest <= 3 * V::LANES {
-                let last = rest - NV * V::LANES;
-                return V::call(Strip::<V, 3, true>::new(g, j, last, none));
-            }
             if const { many_registers::<V>() } && rest > 3 * V::LANES {
                 let last = rest - 3 * V::LANES;
                 return V::call(Strip::<V, WIDE, true>::new(g, j, last, none));
+            }
+            if const { many_registers::<V>() } && rest > NV * V::LANES {
+                let last = rest - NV * V::LANES;
+                return V::call(Strip::<V, 3, true>::new(g, j, last, none));
             }
             while g.n - j >= NV * V::LANES {
                 V::call(Strip::<V, NV, false>::new(g, j, V::LANES, none));
