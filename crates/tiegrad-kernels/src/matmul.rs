@@ -11,6 +11,7 @@ mod avx2;
 mod avx512;
 mod blocks;
 mod choice;
+mod columns;
 mod dots;
 mod epilogue;
 mod few;

@@ -1,7 +1,6 @@
 //! Products whose operands are copied first: when that pays, where the copies lie, and in which order parts of the operands pass.
 
 use super::Gemm;
-use super::dots::dots;
 use super::tile::{Strip, Strips, many_registers, tiles, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use super::wide::{CopiedStrips, rows_of_block, takes_wide_tiles};
@@ -122,43 +121,6 @@ pub(super) fn with_room<T>(f: impl Fn(*mut T)) {
     if ROOM.try_with(|room| run(&mut room.borrow_mut())).is_err() {
         run(&mut AlignedBuf::new());
     }
-}
-
-/// From one column of a copy of columns of `b` to the next: an odd number of lines.
-fn column_pitch(k: usize, size: usize) -> usize {
-    let line = 64 / size;
-    (k.div_ceil(line) | 1) * line
-}
-
-/// Whether the room holds a copy of `n` columns of `b` of `k` elements.
-pub(super) fn holds_columns(n: usize, k: usize, size: usize) -> bool {
-    k <= B_BYTES && n.saturating_mul(column_pitch(k, size) * size) <= B_BYTES
-}
-
-/// The product as dot products, with columns of `b` copied.
-///
-/// # Safety
-/// As [`Scalar::gemm`], and the processor has the vector's instruction set; rows of `a` are contiguous; the room holds the
-/// columns.
-pub(super) unsafe fn columns_packed<V: Vector>(g: &Gemm<V::Elem>) {
-    let width = column_pitch(g.k, size_of::<V::Elem>());
-    with_room(|room: *mut V::Elem| {
-        let mut part = *g;
-        // SAFETY: the room holds the columns.
-        unsafe {
-            V::call(Pack::<V> {
-                from: g.b,
-                k: g.n,
-                row: g.b_col,
-                col: g.b_row,
-                cols: g.k,
-                to: room,
-                width,
-            });
-            (part.b, part.b_row, part.b_col) = (room, 1, width);
-            dots::<V>(&part);
-        }
-    });
 }
 
 /// The product for k <= 16 and contiguous rows of `c`: strips of `b` are copied to the stack.

@@ -1,7 +1,8 @@
 //! The product of one pair of matrices: which of the ways to compute it, and the order of the sum.
 
 use super::across::{across, goes_across};
-use super::blocks::{self, columns_packed, from_afar, worth_packing};
+use super::blocks::{self, from_afar, worth_packing};
+use super::columns::columns_packed;
 use super::dots::dots;
 use super::epilogue::relu;
 use super::few::{has_small_rows, small_rows};

@@ -1,8 +1,8 @@
 //! What of a product is computed as rows and as columns, and in which order its sums are: chosen from the whole shape, so that no split changes a bit.
 
 use super::Gemm;
-use super::blocks::holds_columns;
 use super::choice::fits_half;
+use super::columns::{goes_apart, holds_columns};
 use super::narrow::together;
 use super::tiny::is_tiny;
 use crate::scalar::Scalar;
@@ -10,6 +10,15 @@ use crate::simd::Level;
 
 /// Bytes of a row from which a few dot products are chained.
 const CHAINED: usize = 512;
+
+/// The number of something, which is no more than there are addresses: one instruction, where all unsigned numbers would take five.
+#[inline(always)]
+fn real(n: usize) -> f64 {
+    n as i64 as f64
+}
+
+/// The shortest sums of a few rows and columns for which columns are copied.
+const COPIED: usize = 96;
 
 impl<T: Scalar> Gemm<T> {
     /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape, with the vectors of the level; the smallest products stay as
@@ -77,12 +86,14 @@ impl<T: Scalar> Gemm<T> {
     #[inline(never)]
     fn dots(&self, level: impl Fn() -> Level) -> usize {
         let contiguous = self.b_row == 1 && (self.b_col != 1 || self.n == 1);
+        let easily_copied = goes_apart(self) && T::VECTORIZED;
         if self.m <= 3 {
-            return if contiguous && (self.m == 1 || self.n > 1) {
-                self.n
+            let whole = if contiguous {
+                self.m == 1 || self.n > 1
             } else {
-                0
+                easily_copied && self.k >= COPIED
             };
+            return if whole { self.n } else { 0 };
         }
         if self.k <= 16 || !T::VECTORIZED {
             return 0;
@@ -90,8 +101,8 @@ impl<T: Scalar> Gemm<T> {
         let size = size_of::<T>();
         let bytes = level().bytes();
         let lanes = bytes / size;
-        let (m, k) = (self.m as f64, self.k as f64);
-        let vectors = self.k.div_ceil(lanes) as f64;
+        let (m, k) = (real(self.m), real(self.k));
+        let vectors = real(self.k.div_ceil(lanes));
         // Rows that are pages apart fall on one set of the cache, and a tile has more of them than that holds; whole tiles of the longest vectors lose nothing by it.
         let whole = bytes == 64 && self.n.is_multiple_of(2 * lanes);
         let apart = if (self.a_row * size).is_multiple_of(4096) && !whole {
@@ -108,10 +119,10 @@ impl<T: Scalar> Gemm<T> {
                 // One beside tiles of four, or alone, fills less of the time.
                 let vectors = n.div_ceil(lanes);
                 let alone = n >= lanes && vectors % 4 == 1;
-                vectors as f64 + if alone { 0.2 } else { 0.0 }
+                real(vectors) + if alone { 0.2 } else { 0.0 }
             };
             if contiguous {
-                row * (m * (1.1 * k + 3.0) + 0.075 * bytes as f64 * k) + 300.0
+                row * (m * (1.1 * k + 3.0) + 0.075 * real(bytes) * k) + 300.0
             } else {
                 row * (apart * m * (k + 3.0) + 0.25 * k) + 110.0
             }
@@ -130,13 +141,14 @@ impl<T: Scalar> Gemm<T> {
         };
         // ... and of dot products, whose lanes are summed at the end and which copy columns that are not.
         let dots = |n: usize| {
-            let columns = n as f64;
+            let columns = real(n);
             let groups = n.div_ceil(4);
             let passes = if long { groups } else { groups.div_ceil(3) };
-            let again = passes.saturating_sub(usize::from(n == self.n)) as f64;
+            let again = real(passes.saturating_sub(usize::from(n == self.n)));
             let sums = columns * m * (1.2 * vectors + 1.4) + again * reading;
             match n {
                 _ if contiguous => sums + 160.0,
+                _ if easily_copied && n == self.n => sums + 2.0 * columns * vectors + 200.0,
                 _ if n <= 24 && holds_columns(n, self.k, size) => {
                     sums + 9.0 * columns * vectors + 330.0
                 }

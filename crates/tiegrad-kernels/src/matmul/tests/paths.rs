@@ -234,14 +234,13 @@ fn right_operands_in_registers_on_every_path() {
     }
 }
 
-/// A few dot products, of which the longer ones are chained, and a few rows of many vectors.
+/// A few dot products, of which the longer ones are chained, with columns that are copied first or not, and a few rows of many vectors.
 #[test]
 fn few_rows_and_columns_on_every_path() {
     let ms = [1, 2, 3, 4, 5, 6, 7, 14, 21].into_iter();
     for form in [FORM, ALL] {
         for k in [17, 63, 64, 127, 128, 130, 255, 257, 1000] {
-            for n in 1..=5 {
-                let b = if n == 1 { PLAIN } else { T };
+            for (n, b) in (1..=5).flat_map(|n| [(n, PLAIN), (n, T)]) {
                 prefixes::<f32>(ms.clone(), n, k, Form { b, ..form });
                 prefixes::<f64>(ms.clone(), n, k, Form { b, ..form });
             }
@@ -567,6 +566,9 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         // Dot products in chains.
         (1, 3, 200),
         (4, 1, 300),
+        // Columns that are copied in the whole at once, and not so in the parts.
+        (3, 4, 200),
+        (9, 3, 150),
         // Several rows in a vector, of which the half is too few; few columns.
         (70, 3, 14),
         (100, 3, 9),
