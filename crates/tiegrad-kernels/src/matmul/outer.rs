@@ -9,8 +9,13 @@ use crate::scalar::Arithmetic;
 /// Whether the product is computed here: its inner dimension is 1 to 8, and rows of `b` and of the result, which are not too short, are contiguous.
 #[inline(always)]
 pub(super) fn is_outer<V: Vector>(g: &Gemm<V::Elem>) -> bool {
-    let shortest = if g.k <= 3 { 2 } else { 4 };
-    if g.k == 0 || g.k > 8 || g.n < shortest * V::LANES || g.b_col != 1 {
+    // Rows of four vectors are one tile, which takes no longer from seven steps on.
+    let shortest = match g.k {
+        0..=3 => 2 * V::LANES,
+        4..=6 => 4 * V::LANES,
+        _ => 4 * V::LANES + 1,
+    };
+    if g.k == 0 || g.k > 8 || g.n < shortest || g.b_col != 1 {
         return false;
     }
     // Where there is much to read, and too few rows for two that begin at one place of a line each, tiles read it once for all rows. Measured with AVX-512.
