@@ -195,6 +195,10 @@ pub(super) fn some_tiles(
 /// Steps of the inner dimension before the end of a tile from which on the lines of the result are asked for, the first rows first.
 const AHEAD: usize = 32;
 
+/// Bytes of a result whose lines are worth asking for in sums of 8 to 15 steps too: it does not stay in the second-level cache beside what is read. (Measured on Emerald Rapids:
+/// f32 1.1 to 1.4 times as fast, and smaller ones 0.9 to 1.05.)
+const FAR: usize = 1 << 20;
+
 /// Rows of the result that are asked for together.
 const ROWS_ASKED: usize = 3;
 
@@ -303,7 +307,9 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             // What is written at the end is asked for shortly before, a few rows at a time, since a core waits for few lines; earlier it would be pushed out by
             // what passes. Tiles ask for the next rows of `b`, and the first of a strip for rows far ahead instead, where those of a large matrix are pages apart, and near
             // the end for the first rows of the next strip.
-            let ahead = if const { Self::ASKS } && g.k >= 16 {
+            let ahead = if const { Self::ASKS }
+                && (g.k >= 16 || g.k >= 8 && g.m.wrapping_mul(g.c_row * size_of::<V::Elem>()) > FAR)
+            {
                 AHEAD.min(g.k)
             } else {
                 0
