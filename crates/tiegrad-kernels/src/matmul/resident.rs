@@ -5,6 +5,7 @@ use super::gemm::{first, store};
 use super::tile::many_registers;
 use super::vector::{Kernel, MOST_LANES, Vector};
 use crate::scalar::Arithmetic;
+use std::ops::Range;
 
 /// A product whose `b` is so small that all of it stays in registers while rows pass: at most [`REGISTERS`] vectors, where there are many registers, and else rows
 /// of one.
@@ -95,32 +96,93 @@ unsafe fn pass<V: Vector, const K: usize, const N: usize>(g: &Gemm<V::Elem>) {
         }
         let mut i = 0;
         while i < g.m {
-            let rows = BLOCK.min(g.m - i);
-            let mut a = g.a.wrapping_add(i * g.a_row);
-            let mut c = g.c.wrapping_add(i * g.c_row);
-            for r in i..i + rows {
-                let mut y = [zero; N];
-                for p in 0..K {
-                    let x = V::splat(*a.wrapping_add(p * g.a_col));
-                    for v in 0..N {
-                        y[v] = x.mul_add(b[p][v], y[v]);
-                    }
-                }
-                for v in 0..N {
-                    let c = c.wrapping_add(v * V::LANES);
-                    if !plain {
-                        store(g, r, v * V::LANES, y[v]);
-                    } else if v < N - 1 || last == V::LANES {
-                        y[v].store(c);
-                    } else {
-                        y[v].store_part(c, last);
-                    }
-                }
-                a = a.wrapping_add(g.a_row);
-                c = c.wrapping_add(g.c_row);
+            let rows = i..g.m.min(i + BLOCK);
+            i = rows.end;
+            let (first, count) = (rows.start, rows.len());
+            // Apart, so that the usual loop has nothing to ask for each row; and the usual stride as a constant, which takes no register for each place.
+            match (plain, g.a_col) {
+                (true, 1) => rows_of(g, rows, &b, last, 1),
+                (true, a_col) => rows_of(g, rows, &b, last, a_col),
+                (false, _) => finished_rows(g, rows, &b),
             }
-            g.activate(i, rows, 0, g.n);
-            i += rows;
+            g.activate(first, count, 0, g.n);
         }
+    }
+}
+
+/// Rows of sums, the last of their vectors with `last` elements.
+///
+/// # Safety
+/// As [`pass`]; columns of `a` are `a_col` apart, and nothing else is to be done to the sums.
+#[inline(always)]
+unsafe fn rows_of<V: Vector, const K: usize, const N: usize>(
+    g: &Gemm<V::Elem>,
+    rows: Range<usize>,
+    b: &[[V; N]; K],
+    last: usize,
+    a_col: usize,
+) {
+    let (a_row, c_row) = (g.a_row, g.c_row);
+    let mut a = g.a.wrapping_add(rows.start * a_row);
+    let mut c = g.c.wrapping_add(rows.start * c_row);
+    for _ in rows {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let y = sums(b, a, a_col);
+            for v in 0..N {
+                let c = c.wrapping_add(v * V::LANES);
+                if v < N - 1 || last == V::LANES {
+                    y[v].store(c);
+                } else {
+                    y[v].store_part(c, last);
+                }
+            }
+        }
+        a = a.wrapping_add(a_row);
+        c = c.wrapping_add(c_row);
+    }
+}
+
+/// Rows of the result with all that is done to the sums.
+///
+/// # Safety
+/// As [`pass`].
+#[inline(always)]
+unsafe fn finished_rows<V: Vector, const K: usize, const N: usize>(
+    g: &Gemm<V::Elem>,
+    rows: Range<usize>,
+    b: &[[V; N]; K],
+) {
+    for r in rows {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let y = sums(b, g.a.wrapping_add(r * g.a_row), g.a_col);
+            for v in 0..N {
+                store(g, r, v * V::LANES, y[v]);
+            }
+        }
+    }
+}
+
+/// The sums of the row from `a` on.
+///
+/// # Safety
+/// The elements are valid.
+#[inline(always)]
+unsafe fn sums<V: Vector, const K: usize, const N: usize>(
+    b: &[[V; N]; K],
+    a: *const V::Elem,
+    a_col: usize,
+) -> [V; N] {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let mut y = [V::splat(V::Elem::ZERO); N];
+        for p in 0..K {
+            let x = V::splat(*a.wrapping_add(p * a_col));
+            for v in 0..N {
+                y[v] = x.mul_add(b[p][v], y[v]);
+            }
+        }
+        y
     }
 }
