@@ -199,6 +199,12 @@ const AHEAD: usize = 32;
 /// f32 1.1 to 1.4 times as fast, and smaller ones 0.9 to 1.05.)
 const FAR: usize = 1 << 20;
 
+/// Whether rows of the result are spread over more than that. (The stride of a single row may be any.)
+#[inline(always)]
+fn writes_far<T>(g: &Gemm<T>) -> bool {
+    g.m.saturating_mul(g.c_row).saturating_mul(size_of::<T>()) > FAR
+}
+
 /// Rows of the result that are asked for together.
 const ROWS_ASKED: usize = 3;
 
@@ -307,9 +313,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
             // What is written at the end is asked for shortly before, a few rows at a time, since a core waits for few lines; earlier it would be pushed out by
             // what passes. Tiles ask for the next rows of `b`, and the first of a strip for rows far ahead instead, where those of a large matrix are pages apart, and near
             // the end for the first rows of the next strip.
-            let ahead = if const { Self::ASKS }
-                && (g.k >= 16 || g.k >= 8 && g.m.wrapping_mul(g.c_row * size_of::<V::Elem>()) > FAR)
-            {
+            let ahead = if const { Self::ASKS } && (g.k >= 16 || g.k >= 8 && writes_far(g)) {
                 AHEAD.min(g.k)
             } else {
                 0
