@@ -61,7 +61,7 @@ pub(crate) fn add_exp<M: MulAdd>(x: f32, sum: f32) -> f32 {
     let x = if x < LEAST { LEAST } else { x };
     let n = fma::<M>(x, LOG2_E, MAGIC);
     let r = fma::<M>(n - MAGIC, -LN_2, x);
-    // (e^r - 1) / r for |r| up to ln(2) / 2: a fit, its error in e^r 0.77 ulp; e^0 is 1.
+    // (e^r - 1) / r for |r| up to ln(2) / 2: a fit, the relative error of e^r 0.79 / 2^23; e^0 is 1.
     let p = fma::<M>(8.290_306e-3, r, 4.189_797_5e-2);
     let p = fma::<M>(p, r, 1.666_763_7e-1);
     let p = fma::<M>(p, r, 4.999_914_9e-1);

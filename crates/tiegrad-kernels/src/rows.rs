@@ -233,7 +233,7 @@ fn exp_each<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
     tree.finish::<Plus>()
 }
 
-/// Elements `first..end` of [`exp_each`], in lanes as by [`block_fold`]. Exponentials and their sum in one loop over small arrays: in two, with
+/// Elements `first..end` of [`exp_each`], in lanes that are joined much as by [`block_fold`]. Exponentials and their sum in one loop over small arrays: in two, with
 /// room for a block between them, it took half as long again.
 #[inline(always)]
 fn exp_block<T: Scalar, N: Arithmetic + From<T> + Into<T>>(

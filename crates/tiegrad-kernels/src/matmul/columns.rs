@@ -15,7 +15,9 @@ use std::mem::MaybeUninit;
 /// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; rows of `a` are contiguous; the room holds the
 /// columns.
 pub(super) unsafe fn columns_packed<V: Vector>(g: &Gemm<V::Elem>) {
-    let width = column_pitch(g.k, size_of::<V::Elem>());
+    let size = size_of::<V::Elem>();
+    debug_assert!(holds_columns(g.n, g.k, size));
+    let width = column_pitch(g.k, size);
     let copied = |room: *mut V::Elem| {
         let mut part = *g;
         (part.b, part.b_row, part.b_col) = (room, 1, width);

@@ -86,7 +86,9 @@ impl<T: Scalar> Gemm<T> {
     #[inline(never)]
     fn dots(&self, level: impl Fn() -> Level) -> usize {
         let contiguous = self.b_row == 1 && (self.b_col != 1 || self.n == 1);
-        let easily_copied = goes_apart(self) && T::VECTORIZED;
+        let size = size_of::<T>();
+        let easily_copied =
+            goes_apart(self) && T::VECTORIZED && holds_columns(self.n, self.k, size);
         if self.m <= 3 {
             let whole = if contiguous {
                 self.m == 1 || self.n > 1
@@ -98,7 +100,6 @@ impl<T: Scalar> Gemm<T> {
         if self.k <= 16 || !T::VECTORIZED {
             return 0;
         }
-        let size = size_of::<T>();
         let bytes = level().bytes();
         let lanes = bytes / size;
         let (m, k) = (real(self.m), real(self.k));
@@ -127,9 +128,9 @@ impl<T: Scalar> Gemm<T> {
                 row * (apart * m * (k + 3.0) + 0.25 * k) + 110.0
             }
         };
-        // An `a` that does not stay in a cache, the first or, where columns are copied, the second, is read once more for dot products beside tiles, for every three groups of
-        // columns (`dots.rs`), and for each of them if the rows and columns of a few do not stay in the first-level cache either. Fitted to the times of 1,600 products on Emerald
-        // Rapids; sizes and not what the processor has, so that its caches change no bit.
+        // An `a` that does not stay in the first-level cache (where tiles cost more by copying columns of `b`, in the second) is read once more for dot products beside
+        // tiles, for every three groups of columns (`dots.rs`), and for each of them if the rows and columns of a few do not stay in the first-level cache either. Fitted to
+        // the times of 1,600 products on Emerald Rapids; sizes and not what the processor has, so that its caches change no bit.
         let near = if contiguous { 1 << 20 } else { 32 << 10 };
         let far = self.m.saturating_mul(self.k).saturating_mul(size) > near;
         let long = self.k > if size == 8 { 640 } else { 1792 };

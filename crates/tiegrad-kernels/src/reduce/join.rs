@@ -108,8 +108,8 @@ impl<T: Scalar, J: Join<T>, F: Fn([T; K]) -> T, const K: usize> Step<T, J, K> fo
     }
 }
 
-/// Slices of equal length, read together: each element goes into one of 32 lanes, and the lanes are joined pairwise. What lies `ahead` elements
-/// further is asked for, of the first two slices.
+/// Slices of equal length, read together: each element goes into one of 32 lanes, and those of what fills no 32 into one of 16, 8, 4 or a single lane, on the way on which the lanes
+/// are joined pairwise. What lies `ahead` elements further is asked for, of the first two slices.
 #[inline(always)]
 pub(crate) fn block_fold<T: Scalar, J: Join<T>, const K: usize>(
     x: [&[T]; K],
@@ -131,6 +131,11 @@ pub(crate) fn block_fold<T: Scalar, J: Join<T>, const K: usize>(
         }
         step.step(&mut low, array(|k| part(x[k], 0)));
         step.step(&mut high, array(|k| part(x[k], HALF)));
+    }
+    if let Some(ahead) = ahead {
+        for x in rest.iter().take(2) {
+            prefetch(x.as_ptr().wrapping_add(ahead), x.len());
+        }
     }
     // What fills no chunk goes into as many lanes as there are left, where it fills those.
     take(&mut rest, &mut low, step);
