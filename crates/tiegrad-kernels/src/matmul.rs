@@ -204,8 +204,8 @@ pub struct Gemm<T> {
     /// How many of the last columns are computed as dot products with vectors along the inner dimension. This orders the
     /// sum differently, so it is decided from the whole shape.
     pub(crate) dots: usize,
-    /// Whether these are a few long dot products, each in several chains of multiply-adds: another order of the sum too.
-    pub(crate) chained: bool,
+    /// In how many chains of multiply-adds each sum of a few rows, or of a few long dot products, is: another order of the sum too.
+    pub(crate) chains: usize,
     /// Whether this is one of the smallest products, with contiguous rows of the result, which are left as they are.
     pub(crate) tiny: bool,
 }
@@ -386,7 +386,7 @@ impl<T: Scalar> Gemm<T> {
             bias_by_row: false,
             activation: Activation::None,
             dots: 0,
-            chained: false,
+            chains: 1,
             tiny: false,
         }
     }

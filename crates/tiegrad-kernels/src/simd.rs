@@ -42,6 +42,11 @@ impl Level {
             _ => 16,
         }
     }
+
+    /// Whether there are 32 of them.
+    pub(crate) fn has_many_registers(self) -> bool {
+        matches!(self, Level::Avx512 | Level::Neon)
+    }
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);

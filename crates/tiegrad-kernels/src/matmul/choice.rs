@@ -82,7 +82,8 @@ fn half_is_enough<T: Vectorized>(g: &Gemm<T>) -> bool {
         return g.k <= 16;
     }
     let lanes = T::Avx512::LANES;
-    fits_half(g.k, g.n, lanes) && together(g, lanes) == 0
+    // Chains of several rows take more registers than AVX2 has.
+    fits_half(g.k, g.n, lanes) && (g.m == 1 || g.chains == 1) && together(g, lanes) == 0
 }
 
 /// What is to be done with copied operands, by the vectors of a level.

@@ -16,7 +16,7 @@ use crate::simd::opaque;
 pub(super) unsafe fn dots<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
-        if g.chained || g.m == 1 && g.n <= most_columns::<V>() {
+        if g.chains > 1 || g.m == 1 && g.n <= most_columns::<V>() {
             V::call(Single::<V>(g));
         } else {
             V::call(Dots::<V>(g));
@@ -32,7 +32,7 @@ impl<V: Vector> Kernel for Single<'_, V> {
     unsafe fn run(self) {
         let g = self.0;
         let mut j = 0;
-        debug_assert!(g.m == 1 && g.n <= if g.chained { 4 } else { most_columns::<V>() });
+        debug_assert!(g.m == 1 && g.n <= if g.chains > 1 { 4 } else { most_columns::<V>() });
         // SAFETY: promised by the caller; each of the columns is one of the product's.
         unsafe {
             if const { !many_registers::<V>() } {
@@ -42,7 +42,7 @@ impl<V: Vector> Kernel for Single<'_, V> {
                     j += 2;
                 }
             }
-            match (g.n - j, g.chained) {
+            match (g.n - j, g.chains > 1) {
                 (1, true) => tile::<V, 1, 1, CHAINS>(g, 0, j),
                 (1, false) => tile::<V, 1, 1, 1>(g, 0, j),
                 (2, true) => tile::<V, 1, 2, CHAINS>(g, 0, j),
@@ -59,8 +59,8 @@ impl<V: Vector> Kernel for Single<'_, V> {
     }
 }
 
-/// Chains of a sum that is chained. A multiply-add takes about four cycles, and there are two at a time.
-const CHAINS: usize = 4;
+/// Chains of a dot product that is chained. A multiply-add takes about four cycles, and there are two at a time.
+pub(super) const CHAINS: usize = 4;
 
 /// All rows and columns in groups.
 struct Dots<'a, V: Vector>(&'a Gemm<V::Elem>);

@@ -66,16 +66,30 @@ pub(super) unsafe fn rows<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
-/// Bytes of a `b` that stays in the first-level cache, in whatever order it is read.
-const SMALL: usize = 16 << 10;
+/// Up to how many bytes of `b`, of `n` columns, one row reads it so: what stays in the first-level cache, or nearly so, in whatever order it is read; any number, where all columns
+/// are read at once and so in the order of memory; little where there are few registers.
+#[inline(always)]
+fn small<V: Vector>(n: usize) -> usize {
+    if const { V::MR < 6 } {
+        16 << 10
+    } else if n <= MOST * V::LANES {
+        usize::MAX
+    } else {
+        32 << 10
+    }
+}
 /// Bytes of a `b` that two or three rows read so: little of any second-level cache. Beyond it two rows gain by reading it in the order of memory ([`rows`]).
 pub(super) const NEAR: usize = 64 << 10;
 
 /// Whether the product is one for [`small_rows`]: of one row or, where there are registers for their sums, up to three.
 #[inline(always)]
 pub(super) fn has_small_rows<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    // Parts too, in the order of the whole.
+    if g.chains > 1 {
+        return true;
+    }
     let bytes = match g.m {
-        1 => SMALL,
+        1 => small::<V>(g.n),
         // Long rows of short sums are better as `outer` computes them.
         2 | 3 if const { many_registers::<V>() } && (g.k > 8 || g.n <= 3 * V::LANES) => NEAR,
         _ => return false,
@@ -83,86 +97,180 @@ pub(super) fn has_small_rows<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     g.b_col == 1 && g.k.saturating_mul(g.n).saturating_mul(size_of::<V::Elem>()) <= bytes
 }
 
-/// A few rows times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile.
+/// The most vectors of columns whose sums are in registers at once.
+pub(super) const MOST: usize = 6;
+/// The shortest sums that are chained.
+const CHAINED: usize = 16;
+
+/// Whether the sums of a whole product may be in several [`chains`]: no more than these are, by vectors of any length.
+#[inline(always)]
+pub(super) fn may_be_chained<T>(g: &Gemm<T>) -> bool {
+    let row = g.n.saturating_mul(size_of::<T>());
+    g.m.wrapping_sub(1) < 3
+        && row <= 3 * 64
+        && g.m * row <= 6 * 64
+        && g.k >= CHAINED
+        && g.dots == 0
+        && g.b_col == 1
+}
+
+/// In how many chains of multiply-adds each sum of `m` rows of so many vectors is. A multiply-add takes about four cycles, and there are two at a time, so that fewer than eight
+/// chains do not fill the time. (Four vectors of a single row take as long to be loaded.)
+pub(super) fn chains(m: usize, vectors: usize) -> usize {
+    match m * vectors {
+        0..=3 => 4,
+        4..=6 if m > 1 => 2,
+        _ => 1,
+    }
+}
+
+/// The most vectors of columns of M rows in C chains each that are computed at once, as [`chains`] has it.
+const fn most(m: usize, c: usize) -> usize {
+    match c {
+        4 => 3 / m,
+        2 => MOST / m,
+        _ => MOST,
+    }
+}
+
+/// A few rows times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile, or several chains.
 /// To be run where [`has_small_rows`] says yes.
 ///
 /// # Safety
-/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k <= KC.
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k <= KC or sums are chained.
 #[inline(always)]
 pub(super) unsafe fn small_rows<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: m is the number of rows that each is for; the rest is promised by the caller.
     unsafe {
-        match g.m {
-            2 if const { many_registers::<V>() } => V::call(SmallRows::<V, 2>(g)),
-            3 if const { many_registers::<V>() } => V::call(SmallRows::<V, 3>(g)),
-            _ => V::call(SmallRows::<V, 1>(g)),
+        match (g.m, g.chains) {
+            (2, 1) if const { many_registers::<V>() } => V::call(SmallRows::<V, 2, 1>(g)),
+            (2, 2) if const { many_registers::<V>() } => V::call(SmallRows::<V, 2, 2>(g)),
+            (2, _) if const { many_registers::<V>() } => V::call(SmallRows::<V, 2, 4>(g)),
+            (3, 1) if const { many_registers::<V>() } => V::call(SmallRows::<V, 3, 1>(g)),
+            (3, 2) if const { many_registers::<V>() } => V::call(SmallRows::<V, 3, 2>(g)),
+            (3, _) if const { many_registers::<V>() } => V::call(SmallRows::<V, 3, 4>(g)),
+            (_, 1) => V::call(SmallRows::<V, 1, 1>(g)),
+            // A row of several.
+            (_, 2) => V::call(SmallRows::<V, 1, 2>(g)),
+            (_, _) => V::call(SmallRows::<V, 1, 4>(g)),
         }
     }
 }
 
-/// All columns of M rows, which are all rows.
-struct SmallRows<'a, V: Vector, const M: usize>(&'a Gemm<V::Elem>);
+/// All columns of M rows, which are all rows, each sum in C chains.
+struct SmallRows<'a, V: Vector, const M: usize, const C: usize>(&'a Gemm<V::Elem>);
 
-impl<V: Vector, const M: usize> Kernel for SmallRows<'_, V, M> {
+impl<V: Vector, const M: usize, const C: usize> Kernel for SmallRows<'_, V, M, C> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
         let mut j = 0;
         // SAFETY: columns are within the sizes; the rest is promised by the caller.
         unsafe {
-            while g.n - j > 6 * V::LANES {
-                columns::<V, M, 4, false>(g, j);
-                j += 4 * V::LANES;
+            if const { most(M, C) == MOST } {
+                while g.n - j > MOST * V::LANES {
+                    columns::<V, M, 4, C, false>(g, j);
+                    j += 4 * V::LANES;
+                }
             }
-            match (g.n - j).div_ceil(V::LANES) {
-                1 => columns::<V, M, 1, true>(g, j),
-                2 => columns::<V, M, 2, true>(g, j),
-                3 => columns::<V, M, 3, true>(g, j),
-                4 => columns::<V, M, 4, true>(g, j),
-                5 => columns::<V, M, 5, true>(g, j),
-                _ => columns::<V, M, 6, true>(g, j),
+            let vectors = (g.n - j).div_ceil(V::LANES);
+            debug_assert!(g.m == M && g.chains == C && vectors <= most(M, C));
+            // The last arm is that of the most vectors.
+            match vectors {
+                _ if const { most(M, C) == 1 } => columns::<V, M, 1, C, true>(g, j),
+                1 => columns::<V, M, 1, C, true>(g, j),
+                _ if const { most(M, C) == 2 } => columns::<V, M, 2, C, true>(g, j),
+                2 => columns::<V, M, 2, C, true>(g, j),
+                _ if const { most(M, C) == 3 } => columns::<V, M, 3, C, true>(g, j),
+                3 => columns::<V, M, 3, C, true>(g, j),
+                4 => columns::<V, M, 4, C, true>(g, j),
+                5 => columns::<V, M, 5, C, true>(g, j),
+                _ => columns::<V, M, 6, C, true>(g, j),
             }
             g.activate(0, M, 0, g.n);
         }
     }
 }
 
-/// N vectors of columns from `j` on of M rows; with TAIL the last of them, of which there may be fewer in the last vector.
+/// N vectors of columns from `j` on of M rows, each sum in C chains, which take a step of the inner dimension in turn and are summed pairwise; with TAIL the last columns, of which there may
+/// be fewer in the last vector.
 ///
 /// # Safety
 /// As [`small_rows`]; m = M, and the columns are within the sizes.
 #[inline(always)]
-unsafe fn columns<V: Vector, const M: usize, const N: usize, const TAIL: bool>(
+unsafe fn columns<V: Vector, const M: usize, const N: usize, const C: usize, const TAIL: bool>(
     g: &Gemm<V::Elem>,
     j: usize,
 ) {
+    const { assert!(matches!(C, 1 | 2 | 4)) };
     // SAFETY: promised by the caller.
     unsafe {
+        let zero = V::splat(V::Elem::ZERO);
         let last = g.n - j - (N - 1) * V::LANES;
-        let mut sums = [[V::splat(V::Elem::ZERO); N]; M];
+        let mut sums = [[[zero; N]; M]; C];
         let (mut a, mut b) = (g.a, g.b.wrapping_add(j));
-        for _ in 0..g.k {
-            let mut x = [V::splat(V::Elem::ZERO); M];
-            for i in 0..M {
-                x[i] = V::splat(*a.wrapping_add(i * g.a_row));
+        for _ in 0..g.k / C {
+            for c in 0..C {
+                add_row::<V, M, N, TAIL>(g, a, b, last, &mut sums[c]);
+                a = a.wrapping_add(g.a_col);
+                b = b.wrapping_add(g.b_row);
             }
-            for v in 0..N {
-                let from = b.wrapping_add(v * V::LANES);
-                let y = if TAIL && v == N - 1 {
-                    V::load_part(from, last)
-                } else {
-                    V::load(from)
-                };
+        }
+        // The steps after the last whole turn.
+        let rest = g.k % C;
+        for c in 0..C {
+            if c < rest {
+                add_row::<V, M, N, TAIL>(g, a, b, last, &mut sums[c]);
+                a = a.wrapping_add(g.a_col);
+                b = b.wrapping_add(g.b_row);
+            }
+        }
+        let mut half = C / 2;
+        while half > 0 {
+            for chain in 0..half {
                 for i in 0..M {
-                    sums[i][v] = x[i].mul_add(y, sums[i][v]);
+                    for v in 0..N {
+                        sums[chain][i][v] = sums[chain][i][v].add(sums[chain + half][i][v]);
+                    }
                 }
             }
-            a = a.wrapping_add(g.a_col);
-            b = b.wrapping_add(g.b_row);
+            half /= 2;
         }
         for i in 0..M {
             for v in 0..N {
-                store(g, i, j + v * V::LANES, sums[i][v]);
+                store(g, i, j + v * V::LANES, sums[0][i][v]);
+            }
+        }
+    }
+}
+
+/// Adds N vectors from `b` on, the last of `last` elements with TAIL, times the elements from `a` on, to the sums of M rows.
+///
+/// # Safety
+/// As [`columns`]; the elements are valid.
+#[inline(always)]
+unsafe fn add_row<V: Vector, const M: usize, const N: usize, const TAIL: bool>(
+    g: &Gemm<V::Elem>,
+    a: *const V::Elem,
+    b: *const V::Elem,
+    last: usize,
+    sums: &mut [[V; N]; M],
+) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let mut x = [V::splat(V::Elem::ZERO); M];
+        for i in 0..M {
+            x[i] = V::splat(*a.wrapping_add(i * g.a_row));
+        }
+        for v in 0..N {
+            let from = b.wrapping_add(v * V::LANES);
+            let y = if TAIL && v == N - 1 {
+                V::load_part(from, last)
+            } else {
+                V::load(from)
+            };
+            for i in 0..M {
+                sums[i][v] = x[i].mul_add(y, sums[i][v]);
             }
         }
     }

@@ -71,7 +71,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         if g.c_col != 1 {
             return scattered::<V>(g);
         }
-        if has_small_rows::<V>(g) && g.k <= V::KC {
+        if has_small_rows::<V>(g) && (g.k <= V::KC || g.chains > 1) {
             return small_rows::<V>(g);
         }
         let rows = together(g, V::LANES);

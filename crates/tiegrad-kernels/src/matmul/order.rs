@@ -5,6 +5,7 @@ use super::choice::fits_half;
 use super::columns::{goes_apart, holds_columns};
 use super::narrow::together;
 use super::tiny::is_tiny;
+use super::{dots, few};
 use crate::scalar::Scalar;
 use crate::simd::Level;
 
@@ -66,7 +67,7 @@ impl<T: Scalar> Gemm<T> {
             self.c_col = 1;
         }
         if self.k >= 8 && self.a_col == 1 {
-            self.dots = self.dots(level);
+            self.dots = self.dots(&level);
             // More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
             let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
             if self.m == 1 && self.n >= 5 && self.dots == self.n && !apart {
@@ -75,11 +76,31 @@ impl<T: Scalar> Gemm<T> {
                 (self.b_col, self.c_col, self.dots) = (1, 1, 1);
             }
             // Each chain waits for itself, and so few chains do not fill the time.
-            self.chained = self.m == 1
+            if self.m == 1
                 && self.n <= 4
                 && self.dots == self.n
-                && self.k.saturating_mul(size_of::<T>()) >= CHAINED;
+                && self.k.saturating_mul(size_of::<T>()) >= CHAINED
+            {
+                self.chains = dots::CHAINS;
+            }
         }
+        if few::may_be_chained(self) {
+            self.chains = self.row_chains(level());
+        }
+    }
+
+    /// In how many chains the sums of a few rows are; rows of `b` are contiguous.
+    #[inline(never)]
+    fn row_chains(&self, level: Level) -> usize {
+        let size = size_of::<T>();
+        let bytes = level.bytes();
+        // More chains than registers would gain nothing.
+        if !T::VECTORIZED || level == Level::Portable || self.m > 1 && !level.has_many_registers() {
+            return 1;
+        }
+        // A power of two: no division, which would take as long as some of these products.
+        let vectors = (self.n * size + bytes - 1) >> bytes.trailing_zeros();
+        few::chains(self.m, vectors)
     }
 
     /// How many of the last columns are better computed as dot products; rows of `a` are contiguous.

@@ -196,6 +196,10 @@ fn the_bits_are_those_of_the_separate_kernel_on_every_path() {
         // Dot products in chains.
         (1, 3, 200),
         (4, 1, 300),
+        // Few rows in chains.
+        (1, 10, 50),
+        (2, 30, 35),
+        (3, 14, 600),
         // Few columns, which become rows.
         (35, 10, 20),
     ];

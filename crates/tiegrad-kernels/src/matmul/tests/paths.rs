@@ -245,6 +245,15 @@ fn few_rows_and_columns_on_every_path() {
                 prefixes::<f64>(ms.clone(), n, k, Form { b, ..form });
             }
         }
+        // Sums in chains, of one block of the inner dimension or more, and with what is left after whole turns.
+        for k in [16, 17, 18, 19, 40, 515] {
+            for n in [5, 8, 13, 16, 17, 30, 32, 33, 47, 48] {
+                for a in [PLAIN, T] {
+                    prefixes::<f32>(1..=3, n, k, Form { a, ..form });
+                    prefixes::<f64>(1..=3, n, k, Form { a, ..form });
+                }
+            }
+        }
         for k in [3, 9, 40] {
             for n in (1..=13).flat_map(|vectors| [16 * vectors - 8, 16 * vectors, 16 * vectors + 1])
             {
@@ -453,6 +462,10 @@ fn nan_and_infinity_propagate_on_every_path() {
         (1, 3, 200),
         (4, 1, 300),
         (70, 3, 14),
+        // Few rows in chains.
+        (1, 10, 50),
+        (2, 30, 35),
+        (3, 14, 31),
     ] {
         for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
             for bad in [f64::NAN, f64::INFINITY] {
@@ -566,6 +579,15 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         // Dot products in chains.
         (1, 3, 200),
         (4, 1, 300),
+        // Few rows in chains.
+        (1, 10, 200),
+        (1, 40, 50),
+        (1, 20, 600),
+        (2, 16, 33),
+        (2, 40, 70),
+        (3, 13, 30),
+        (3, 30, 90),
+        (3, 30, 600),
         // Columns that are copied in the whole at once, and not so in the parts.
         (3, 4, 200),
         (9, 3, 150),
