@@ -2,7 +2,7 @@
 //!
 //! Every element of the result is one chain of multiply-adds over the inner dimension in blocks of fixed size,
 //! wherever in a tile it sits; so how work is cut into tiles, rows, columns, batches or threads changes no bit.
-//! What does change the order of a sum (dot products for few rows) is chosen from the whole shape.
+//! What does change the order of a sum (dot products, and several chains for few rows of few columns) is chosen from the whole shape.
 
 mod across;
 #[cfg(target_arch = "x86_64")]

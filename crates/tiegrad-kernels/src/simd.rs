@@ -43,7 +43,7 @@ impl Level {
         }
     }
 
-    /// Whether there are 32 of them.
+    /// Whether vectors of matrix products have 32 registers.
     pub(crate) fn has_many_registers(self) -> bool {
         matches!(self, Level::Avx512 | Level::Neon)
     }

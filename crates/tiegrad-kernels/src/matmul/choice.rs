@@ -6,6 +6,7 @@ use super::gemm::gemm;
 use super::narrow::together;
 use super::packed::{self, Job};
 use super::portable::Portable;
+use super::tile::many_registers;
 use super::vector::Vector;
 use crate::scalar::Scalar;
 use crate::simd::Level;
@@ -44,6 +45,16 @@ impl Vectorized for f64 {
     type Neon = float64x2_t;
     type Portable = Portable<f64, 2>;
 }
+
+/// [`Level::has_many_registers`], by which an order is chosen, is [`many_registers`], by which kernels are compiled.
+const _: () = {
+    #[cfg(target_arch = "x86_64")]
+    assert!(many_registers::<__m512>() && many_registers::<__m512d>());
+    #[cfg(target_arch = "x86_64")]
+    assert!(!many_registers::<__m256>() && !many_registers::<__m256d>());
+    #[cfg(target_arch = "aarch64")]
+    assert!(many_registers::<float32x4_t>() && many_registers::<float64x2_t>());
+};
 
 /// The product, by the vectors of a level.
 ///

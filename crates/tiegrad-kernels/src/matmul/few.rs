@@ -1,4 +1,4 @@
-//! Products of few rows: one or two with a large right operand, which take about the time of reading that, and up to three with a small one.
+//! Products of few rows: one or two with a large right operand, which take about the time of reading that, and up to three with a small one or with few columns.
 
 use super::Gemm;
 use super::gemm::store;
@@ -128,16 +128,18 @@ pub(super) fn chains(m: usize, vectors: usize) -> usize {
 const fn most(m: usize, c: usize) -> usize {
     match c {
         4 => 3 / m,
-        2 => MOST / m,
+        // Of one row too, which is one of several.
+        2 if m < 3 => MOST / 2,
+        2 => MOST / 3,
         _ => MOST,
     }
 }
 
-/// A few rows times a small `b` with contiguous rows, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile, or several chains.
+/// A few rows times a `b` with contiguous rows, small or of few columns, with the sums of up to six vectors of columns in registers; each the chain of multiply-adds of a tile, or several chains.
 /// To be run where [`has_small_rows`] says yes.
 ///
 /// # Safety
-/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k <= KC or sums are chained.
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; k <= KC.
 #[inline(always)]
 pub(super) unsafe fn small_rows<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: m is the number of rows that each is for; the rest is promised by the caller.

@@ -71,7 +71,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         if g.c_col != 1 {
             return scattered::<V>(g);
         }
-        if has_small_rows::<V>(g) && (g.k <= V::KC || g.chains > 1) {
+        if has_small_rows::<V>(g) && g.k <= V::KC {
             return small_rows::<V>(g);
         }
         let rows = together(g, V::LANES);
@@ -159,7 +159,7 @@ unsafe fn deep<V: Vector>(g: &Gemm<V::Elem>) {
     }
 }
 
-/// How long the blocks of an inner dimension are. The order of sums follows from it, for every kind of product.
+/// How long the blocks of an inner dimension are. The order of sums follows from it, for every kind of product but dot products.
 pub(super) fn depth<V: Vector>(k: usize) -> usize {
     k.div_ceil(k.div_ceil(V::KC).max(1))
         .next_multiple_of(8)

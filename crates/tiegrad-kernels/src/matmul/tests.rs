@@ -273,6 +273,9 @@ fn the_thread_count_changes_no_bit() {
         (2, 3, 20, 1, 24),
         (2, 3, 1, 20, 24),
         (1, 1, 4000, 30, 5),
+        // A few rows in chains.
+        (1, 1, 2, 40, 7000),
+        (1, 1, 1, 48, 14000),
     ];
     for (b0, b1, m, n, k) in shapes {
         for (a, b) in [(PLAIN, PLAIN), (PLAIN, T), (T, PLAIN), (T, T)] {

@@ -16,7 +16,7 @@ pub(crate) trait Vector: Copy {
     /// Most rows of a tile of the result. A tile is [`NV`] vectors wide, so MR * NV accumulators, NV vectors of `b` and one
     /// of `a` must fit into the registers.
     const MR: usize;
-    /// The inner dimension is summed in blocks of at most this length; each block is one chain of multiply-adds.
+    /// The inner dimension is summed in blocks of at most this length; each block is one chain of multiply-adds, or a few.
     const KC: usize;
     /// Rows that pass over a strip of `b` before the next strip does.
     const MC: usize;

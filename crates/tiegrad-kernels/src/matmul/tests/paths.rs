@@ -264,6 +264,30 @@ fn few_rows_and_columns_on_every_path() {
     }
 }
 
+/// A million terms of one sign: sums of few rows are in blocks as those of tiles are, and so stay near; one running sum, or four, would be off by 0.2 % and more.
+#[test]
+fn long_sums_of_few_rows_are_summed_in_blocks() {
+    let k = 1_000_000;
+    let (a, b) = (0.1_f32, [1.0_f32; 48]);
+    for level in levels() {
+        for (m, n) in [(1, 8), (1, 48), (2, 16), (2, 40), (3, 7), (3, 30)] {
+            let mut c = vec![0.0_f32; m * n];
+            let mut g = Gemm::new(m, n, k);
+            // One element, and one row, over and over.
+            (g.a, g.a_row, g.a_col) = (&raw const a, 0, 0);
+            (g.b, g.b_row, g.b_col) = (b.as_ptr(), 0, 1);
+            (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+            g.orient(|| level);
+            // SAFETY: all steps reach the element and the row, and the result has its size.
+            unsafe { gemm_at(level, &g) };
+            for y in c {
+                let off = (f64::from(y) / (f64::from(a) * k as f64) - 1.0).abs();
+                assert!(off < 3e-4, "{level:?} ({m},{k},{n}): {y}, {off:.1e} off");
+            }
+        }
+    }
+}
+
 /// Few columns and contiguous columns of `a`: computed as columns, and copied or added to what the result is.
 #[test]
 fn few_columns_of_transposed_operands_on_every_path() {
