@@ -98,7 +98,7 @@ pub(super) fn has_small_rows<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 }
 
 /// The most vectors of columns whose sums are in registers at once.
-pub(super) const MOST: usize = 6;
+const MOST: usize = 6;
 /// The shortest sums that are chained.
 const CHAINED: usize = 16;
 

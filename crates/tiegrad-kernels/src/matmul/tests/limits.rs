@@ -1,0 +1,77 @@
+//! Strides and lengths at the ends of what a product can have.
+
+use super::*;
+
+/// `c = a @ b`.
+fn plain(s: MatmulShape, a: Mat<'_, f32>, b: Mat<'_, f32>, c: MatMut<'_, f32>) {
+    matmul(s, 1.0, a, b, 0.0, Epilogue::NONE, c);
+}
+
+/// No element is reached by the stride of a side of one.
+#[test]
+fn strides_of_sides_of_one_may_be_anything() {
+    for (n, k) in [(1, 1), (4, 3), (4, 1), (20, 24), (300, 1), (9000, 1)] {
+        let (a, b) = (vec![2.0_f32; k], vec![3.0; k * n]);
+        for far in [1 << 40, usize::MAX / 2] {
+            let mut c = vec![f32::NAN; n];
+            let a = Mat {
+                row: far,
+                ..Mat::new(&a, k)
+            };
+            let b = Mat {
+                row: if k == 1 { far } else { n },
+                ..Mat::new(&b, n)
+            };
+            let out = MatMut {
+                row: far,
+                ..MatMut::new(&mut c, n)
+            };
+            plain(MatmulShape::new(1, n, k), a, b, out);
+            assert!(c.iter().all(|&c| c == 6.0 * k as f32), "{n} {k} {far}");
+        }
+    }
+}
+
+/// The last block of the inner dimension is so short that whether the result is far is asked.
+#[test]
+fn the_stride_of_a_single_row_is_no_distance() {
+    let (n, k) = (32, 32_264);
+    let (a, b) = (vec![1.0_f32; 2 * k], vec![1.0; k * n]);
+    let mut c = vec![f32::NAN; n];
+    let a = Mat {
+        col: 2,
+        ..Mat::new(&a, 2 * k)
+    };
+    let out = MatMut {
+        row: usize::MAX / 2,
+        ..MatMut::new(&mut c, n)
+    };
+    let b = Mat::new(&b, k).t();
+    plain(MatmulShape::new(1, n, k), a, b, out);
+    assert!(c.iter().all(|&c| c == k as f32));
+}
+
+/// Two to four columns so long that the room for copies does not hold them. The numbers are small integers, whose sums are exact in any order.
+#[test]
+fn columns_longer_than_the_room_are_not_copied() {
+    let k = 400_000;
+    let number = |i: usize| (i * 7 % 5) as f32 - 2.0;
+    let a: Vec<f32> = (0..20 * k).map(number).collect();
+    let b: Vec<f32> = (0..4 * k).map(|i| number(i / 3)).collect();
+    for (m, n) in [(1, 2), (1, 4), (2, 3), (3, 4), (20, 2), (20, 4)] {
+        let mut c = vec![f32::NAN; m * n];
+        plain(
+            MatmulShape::new(m, n, k),
+            Mat::new(&a, k),
+            Mat::new(&b, n),
+            MatMut::new(&mut c, n),
+        );
+        for (at, &c) in c.iter().enumerate() {
+            let (i, j) = (at / n, at % n);
+            let sum: f64 = (0..k)
+                .map(|p| f64::from(a[i * k + p]) * f64::from(b[p * n + j]))
+                .sum();
+            assert_eq!(f64::from(c), sum, "({m},{k},{n}) at {i}, {j}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What changes no bit of a product, on every level: the cache that it is cut for, and how it is cut into parts.
+
+use super::paths::{ALL, FORM, Form, Leveled, Operand, levels};
+use super::{Layout, PLAIN, T};
+use crate::cache::with_second_level;
+use crate::matmul::{Gemm, gemm_at};
+use crate::testing::{Numbers, bits};
+
+/// How blocks are cut for a cache changes no bit.
+#[test]
+fn the_cache_changes_no_bit() {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2]) {
+        let mut numbers = Numbers::new((m + n + k) as u64);
+        let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+        let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
+        for level in levels() {
+            // A small one, one for few strips at a time, and one for many.
+            let results = [1 << 20, (1 << 20) + 1, 4 << 20].map(|second_level| {
+                let mut c = vec![N::ZERO; m * n];
+                let mut g = Gemm::new(m, n, k);
+                (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+                (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+                (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+                g.orient(|| level);
+                // SAFETY: the vectors hold matrices of these sizes and strides.
+                with_second_level(second_level, || unsafe { gemm_at(level, &g) });
+                bits(&c)
+            });
+            assert!(
+                results[0] == results[1] && results[0] == results[2],
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?}: the bits differ"
+            );
+        }
+    }
+    for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+        check::<f32>(100, 660, 600, layouts);
+        check::<f64>(91, 340, 300, layouts);
+    }
+    // Last columns that are a tile of their row, and narrow results that have no others.
+    for (n, layouts) in [30, 22]
+        .iter()
+        .flat_map(|&n| [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN]].map(|layouts| (n, layouts)))
+    {
+        check::<f32>(97, 2 * n, 450, layouts);
+        check::<f32>(40, 64 + 2 * n, 450, layouts);
+        check::<f64>(97, n, 600, layouts);
+        check::<f64>(40, 32 + n, 600, layouts);
+    }
+    // A near `b` that few rows read where it lies, and one that they do not.
+    for layouts in [[PLAIN, PLAIN], [T, PLAIN]] {
+        check::<f32>(40, 300, 124, layouts);
+        check::<f32>(40, 256, 124, layouts);
+        check::<f64>(40, 150, 124, layouts);
+        check::<f64>(40, 128, 124, layouts);
+    }
+    // A near `b`, and a result that is not.
+    for layouts in [[PLAIN, PLAIN], [T, PLAIN]] {
+        check::<f32>(190, 1101, 9, layouts);
+        check::<f64>(997, 209, 12, layouts);
+    }
+    // Copies of `a` for more strips than there is room for.
+    check::<f32>(300, 1100, 512, [T, PLAIN]);
+    check::<f64>(260, 550, 512, [T, PLAIN]);
+    check::<f32>(300, 1148, 512, [T, PLAIN]);
+    check::<f64>(260, 574, 512, [T, PLAIN]);
+}
+
+/// A few columns of a product have the bits that they have in the whole, however few they are: threads cut products anywhere.
+#[test]
+fn parts_have_the_bits_of_the_whole_on_every_path() {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2], form: Form) {
+        let mut numbers = Numbers::new((m + n + k) as u64);
+        let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+        let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
+        let old: Vec<N> = numbers.vec(m * n);
+        let bias: Vec<N> = numbers.vec(m.max(n));
+        for level in levels() {
+            let mut g = Gemm::new(m, n, k);
+            (g.alpha, g.beta) = (N::from_f64(form.alpha), N::from_f64(form.beta));
+            (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+            (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+            if form.bias {
+                g.bias = bias.as_ptr();
+            }
+            let (mut whole, mut parts) = (old.clone(), old.clone());
+            (g.c, g.c_row, g.c_col) = (whole.as_mut_ptr(), n, 1);
+            g.orient(|| level);
+            // SAFETY: the vectors hold matrices of these sizes and strides; parts are of them.
+            unsafe {
+                gemm_at(level, &g);
+                g.c = parts.as_mut_ptr();
+                for (i, rows) in [(0, g.m / 2), (g.m / 2, g.m - g.m / 2)] {
+                    let cols = g.n.div_ceil(2).min(7);
+                    for j in (0..g.n).step_by(cols) {
+                        gemm_at(level, &g.part(i, rows, j, cols.min(g.n - j)));
+                    }
+                }
+            }
+            assert!(
+                bits(&whole) == bits(&parts),
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?} {form:?}: the bits differ"
+            );
+        }
+    }
+    for (m, n, k) in [
+        (3, 40, 16),
+        (2, 50, 9),
+        (1, 30, 8),
+        // Dot products in chains.
+        (1, 3, 200),
+        (4, 1, 300),
+        // Few rows in chains.
+        (1, 10, 200),
+        (1, 40, 50),
+        (1, 20, 600),
+        (2, 16, 33),
+        (2, 40, 70),
+        (3, 13, 30),
+        (3, 30, 90),
+        (3, 30, 600),
+        // Columns that are copied in the whole at once, and not so in the parts.
+        (3, 4, 200),
+        (9, 3, 150),
+        // Several rows in a vector, of which the half is too few; few columns.
+        (70, 3, 14),
+        (100, 3, 9),
+        (70, 4, 2),
+        // Rows of whole pages, whose columns are whole tiles.
+        (40, 64, 1024),
+        (20, 30, 12),
+        (40, 67, 40),
+        // Rows that are apart, at once.
+        (101, 131, 5),
+        (85, 131, 7),
+        // Last columns as rows of the transposed product.
+        (150, 36, 40),
+        (140, 17, 33),
+        // A right operand in registers, sixteen dot products at once, half vectors in the parts and, for the longer sum, not.
+        (40, 30, 5),
+        (40, 14, 10),
+        (20, 10, 200),
+        (40, 30, 512),
+        (40, 30, 513),
+    ] {
+        for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+            for form in [FORM, ALL] {
+                check::<f32>(m, n, k, layouts, form);
+                check::<f64>(m, n, k, layouts, form);
+            }
+        }
+    }
+}
