@@ -80,6 +80,12 @@ impl MatmulShape {
             k,
         }
     }
+
+    /// Whether it is one product. The batch dimensions are two numbers: compared as one vector, they would be waited for by who has just written each.
+    #[inline(always)]
+    fn is_single(&self) -> bool {
+        (self.batch[0] ^ 1) | (self.batch[1] ^ 1) == 0
+    }
 }
 
 /// A matrix, or a batch of them, in a slice. Strides are in elements; element (i, j) of batch (b, c) is at
@@ -243,7 +249,7 @@ pub fn matmul<T: Scalar>(
     epilogue: Epilogue<'_, T>,
     c: MatMut<'_, T>,
 ) {
-    let (one, sizes) = (s.batch == [1, 1], [s.m, s.n, s.k]);
+    let (one, sizes) = (s.is_single(), [s.m, s.n, s.k]);
     if one && is_tiniest::<T>(sizes) {
         small::<T, true>(s, alpha, &a, &b, beta, &epilogue, c);
     } else if one && may_be_tiny::<T>(sizes, b.col) {
@@ -292,7 +298,7 @@ fn general<T: Scalar>(
     // Zeros become the largest number.
     let sizes = s.m.wrapping_sub(1) | s.n.wrapping_sub(1) | s.k.wrapping_sub(1);
     let strides = a.row | a.col | b.row | b.col | c.row | c.col;
-    if s.batch == [1, 1] && (sizes | strides) >> (usize::BITS / 2 - 1) == 0 {
+    if s.is_single() && (sizes | strides) >> (usize::BITS / 2 - 1) == 0 {
         assert!(fit(s, a, b, &c), "{BEYOND}");
     } else {
         if s.m == 0 || s.n == 0 || s.batch[0] == 0 || s.batch[1] == 0 {
@@ -306,13 +312,11 @@ fn general<T: Scalar>(
     }
     let of_c = (c.batch, [c.row, c.col]);
     let mut g = Gemm::of(s, alpha, a, b, beta, epilogue, c);
-    let mut batch = [a.batch, b.batch];
     if s.k == 0 {
         // Nothing is read, and no stride is too large for it.
         (g.a_row, g.a_col, g.b_row, g.b_col) = (0, 1, 0, 1);
-        batch = [[0, 0]; 2];
     }
-    if s.batch == [1, 1] {
+    if s.is_single() {
         // The smallest have been seen; those with unusual strides may be computed as any other.
         g.arrange(simd::level);
     } else {
@@ -321,7 +325,12 @@ fn general<T: Scalar>(
     let work = s.m.saturating_mul(s.n).saturating_mul(s.k);
     // SAFETY: `fit` or `check` has seen every element that the sizes and strides reach, and `c` is borrowed exclusively.
     unsafe {
-        if s.batch != [1, 1] {
+        if !s.is_single() {
+            let mut batch = if s.k == 0 {
+                [[0, 0]; 2]
+            } else {
+                [a.batch, b.batch]
+            };
             if g.bias_by_row != epilogue.by_row {
                 // `orient` has exchanged the operands.
                 batch.reverse();
@@ -355,7 +364,7 @@ fn check(len: usize, s: MatmulShape, sizes: [usize; 2], strides: [usize; 2], bat
         rows.saturating_add((sizes[1] - 1).saturating_mul(strides[1]))
     };
     let mut end = last(sizes, strides);
-    if s.batch != [1, 1] {
+    if !s.is_single() {
         end = end.saturating_add(last(s.batch, batch));
     }
     assert!(end < len, "{BEYOND}");

@@ -43,10 +43,11 @@ pub(super) fn worth_packing<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         let size = size_of::<V::Elem>();
         let k = g.k.min(V::KC);
         let block = k.saturating_mul(g.n).saturating_mul(size);
-        let rows = rows_of_block(k, size);
+        // A division, which the many small ones need not wait for.
+        let rows = || rows_of_block(k, size);
         g.b_col != 1
-            || block >= FAR && g.m > rows
-            || block >= APART && g.m > 2 * rows && g.b_row * size >= 4096
+            || block >= FAR && g.m > rows()
+            || block >= APART && g.b_row * size >= 4096 && g.m > 2 * rows()
     } else {
         g.b_col != 1 || g.m >= 48 && g.k * g.n > 8192 || g.m >= 4 && from_afar::<V>(g)
     }

@@ -20,6 +20,8 @@ fn real(n: usize) -> f64 {
 
 /// The shortest sums of a few rows and columns for which columns are copied.
 const COPIED: usize = 96;
+/// The most columns that are copied for dot products.
+const COPIED_COLUMNS: usize = 24;
 
 impl<T: Scalar> Gemm<T> {
     /// Chooses what is computed as rows and as columns, and the order of sums, for the whole shape, with the vectors of the level; the smallest products stay as
@@ -123,10 +125,17 @@ impl<T: Scalar> Gemm<T> {
         }
         let bytes = level().bytes();
         let lanes = bytes / size;
+        // Powers of two: a division would take as long as the rest.
+        let tail = self.n & (lanes - 1);
+        // Whole vectors of more columns than are copied.
+        if tail == 0 && !contiguous && self.n > COPIED_COLUMNS {
+            return 0;
+        }
+        let vectors_of = |n: usize| (n + lanes - 1) >> lanes.trailing_zeros();
         let (m, k) = (real(self.m), real(self.k));
-        let vectors = real(self.k.div_ceil(lanes));
+        let vectors = real(vectors_of(self.k));
         // Rows that are pages apart fall on one set of the cache, and a tile has more of them than that holds; whole tiles of the longest vectors lose nothing by it.
-        let whole = bytes == 64 && self.n.is_multiple_of(2 * lanes);
+        let whole = bytes == 64 && self.n & (2 * lanes - 1) == 0;
         let apart = if (self.a_row * size).is_multiple_of(4096) && !whole {
             1.5
         } else {
@@ -139,7 +148,7 @@ impl<T: Scalar> Gemm<T> {
                 0.8
             } else {
                 // One beside tiles of four, or alone, fills less of the time.
-                let vectors = n.div_ceil(lanes);
+                let vectors = vectors_of(n);
                 let alone = n >= lanes && vectors % 4 == 1;
                 real(vectors) + if alone { 0.2 } else { 0.0 }
             };
@@ -171,13 +180,12 @@ impl<T: Scalar> Gemm<T> {
             match n {
                 _ if contiguous => sums + 160.0,
                 _ if easily_copied && n == self.n => sums + 2.0 * columns * vectors + 200.0,
-                _ if n <= 24 && holds_columns(n, self.k, size) => {
+                _ if n <= COPIED_COLUMNS && holds_columns(n, self.k, size) => {
                     sums + 9.0 * columns * vectors + 330.0
                 }
                 _ => f64::INFINITY,
             }
         };
-        let tail = self.n % lanes;
         let all = dots(self.n);
         let both = if tail == 0 || tail == self.n {
             f64::INFINITY

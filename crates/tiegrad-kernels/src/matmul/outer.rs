@@ -212,27 +212,50 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(
             j = before;
         }
         while g.n - j >= V::LANES {
-            let mut y = [zero; R];
-            for p in 0..K {
-                let b = V::load(g.b.add(p * g.b_row + j));
-                for r in 0..R {
-                    y[r] = x[r][p].mul_add(b, y[r]);
-                }
-            }
-            for r in 0..R {
-                if plain {
-                    y[r].store(c.add(r * c_step + j));
-                } else {
-                    store(g, i + r * apart, j, y[r]);
-                }
-            }
+            outer_vectors::<V, K, R>(g, i, apart, j, x, plain);
             j += V::LANES;
         }
-        if j < g.n {
+        if j < g.n && plain && !lines && g.n >= V::LANES {
+            // Some elements are written again: a part of a vector would take a mask, and wait for what was just written beyond the end of `b`.
+            outer_vectors::<V, K, R>(g, i, apart, g.n - V::LANES, x, plain);
+        } else if j < g.n {
             outer_part::<V, K, R>(g, i, apart, j, g.n, x);
         }
         for r in 0..R {
             g.activate(i + r * apart, 1, 0, g.n);
+        }
+    }
+}
+
+/// A vector of columns from `j` on of the rows; `plain` as the product is.
+///
+/// # Safety
+/// As [`outer_rows`]; the columns are within the result.
+#[inline(always)]
+unsafe fn outer_vectors<V: Vector, const K: usize, const R: usize>(
+    g: &Gemm<V::Elem>,
+    i: usize,
+    apart: usize,
+    j: usize,
+    x: [[V; K]; R],
+    plain: bool,
+) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let mut y = [V::splat(V::Elem::ZERO); R];
+        for p in 0..K {
+            let b = V::load(g.b.add(p * g.b_row + j));
+            for r in 0..R {
+                y[r] = x[r][p].mul_add(b, y[r]);
+            }
+        }
+        let c = g.c.add(i * g.c_row);
+        for r in 0..R {
+            if plain {
+                y[r].store(c.add(r * apart * g.c_row + j));
+            } else {
+                store(g, i + r * apart, j, y[r]);
+            }
         }
     }
 }
