@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::gemm::store;
-use super::tile::many_registers;
+use super::tile::{WIDE, many_registers, most_rows};
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 
@@ -16,6 +16,14 @@ pub(super) fn is_outer<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         _ => 4 * V::LANES + 1,
     };
     if g.k == 0 || g.k > 8 || g.n < shortest || g.b_col != 1 {
+        return false;
+    }
+    // One wide tile reads all of `b` before it writes, and does not wait for what it has written next to it.
+    if const { many_registers::<V>() }
+        && g.k > 1
+        && g.m <= most_rows::<V, WIDE>()
+        && g.n <= WIDE * V::LANES
+    {
         return false;
     }
     // Where there is much to read, and too few rows for two that begin at one place of a line each, tiles read it once for all rows. Measured with AVX-512.
