@@ -18,6 +18,14 @@ pub(super) unsafe fn dots<V: Vector>(g: &Gemm<V::Elem>) {
     unsafe {
         if g.chains > 1 || g.m == 1 && g.n <= most_columns::<V>() {
             V::call(Single::<V>(g));
+        } else if g.n == 1 {
+            let mut i = 0;
+            while i < g.m {
+                let rows = ROWS.min(g.m - i);
+                V::call(Column::<V> { g, i, rows, j: 0 });
+                g.activate(i, rows, 0, 1);
+                i += rows;
+            }
         } else {
             V::call(Dots::<V>(g));
         }
@@ -30,7 +38,7 @@ struct Single<'a, V: Vector>(&'a Gemm<V::Elem>);
 impl<V: Vector> Kernel for Single<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
-        let g = self.0;
+        let (g, plain) = (self.0, self.0.is_plain());
         let mut j = 0;
         debug_assert!(g.m == 1 && g.n <= if g.chains > 1 { 4 } else { most_columns::<V>() });
         // SAFETY: promised by the caller; each of the columns is one of the product's.
@@ -38,21 +46,21 @@ impl<V: Vector> Kernel for Single<'_, V> {
             if const { !many_registers::<V>() } {
                 // Chained ones only, as others are not so many.
                 while g.n - j > 2 {
-                    tile::<V, 1, 2, CHAINS>(g, 0, j);
+                    tile::<V, 1, 2, CHAINS>(g, plain, 0, j);
                     j += 2;
                 }
             }
             match (g.n - j, g.chains > 1) {
-                (1, true) => tile::<V, 1, 1, CHAINS>(g, 0, j),
-                (1, false) => tile::<V, 1, 1, 1>(g, 0, j),
-                (2, true) => tile::<V, 1, 2, CHAINS>(g, 0, j),
-                (2, false) => tile::<V, 1, 2, 1>(g, 0, j),
+                (1, true) => tile::<V, 1, 1, CHAINS>(g, plain, 0, j),
+                (1, false) => tile::<V, 1, 1, 1>(g, plain, 0, j),
+                (2, true) => tile::<V, 1, 2, CHAINS>(g, plain, 0, j),
+                (2, false) => tile::<V, 1, 2, 1>(g, plain, 0, j),
                 // Never: at most two are left.
                 _ if const { !many_registers::<V>() } => {}
-                (3, true) => tile::<V, 1, 3, CHAINS>(g, 0, j),
-                (3, false) => tile::<V, 1, 3, 1>(g, 0, j),
-                (_, true) => tile::<V, 1, 4, CHAINS>(g, 0, j),
-                (_, false) => tile::<V, 1, 4, 1>(g, 0, j),
+                (3, true) => tile::<V, 1, 3, CHAINS>(g, plain, 0, j),
+                (3, false) => tile::<V, 1, 3, 1>(g, plain, 0, j),
+                (_, true) => tile::<V, 1, 4, CHAINS>(g, plain, 0, j),
+                (_, false) => tile::<V, 1, 4, 1>(g, plain, 0, j),
             }
             g.activate(0, 1, 0, g.n);
         }
@@ -68,7 +76,7 @@ struct Dots<'a, V: Vector>(&'a Gemm<V::Elem>);
 impl<V: Vector> Kernel for Dots<'_, V> {
     #[inline(always)]
     unsafe fn run(self) {
-        let g = self.0;
+        let (g, plain) = (self.0, self.0.is_plain());
         // The longer side is read once: a few rows pass over each group of columns, or a few columns over each group of rows.
         let row = g.k * size_of::<V::Elem>();
         let block = match g.n {
@@ -86,25 +94,41 @@ impl<V: Vector> Kernel for Dots<'_, V> {
                 let mut j = 0;
                 if const { many_registers::<V>() } {
                     while g.n - j >= 4 {
-                        columns::<V, 4>(g, i, rows, j);
+                        columns::<V, 4>(g, plain, i, rows, j);
                         j += 4;
                     }
                     if g.n - j == 3 {
-                        columns::<V, 3>(g, i, rows, j);
+                        columns::<V, 3>(g, plain, i, rows, j);
                         j += 3;
                     }
                 }
                 while g.n - j >= 2 {
-                    columns::<V, 2>(g, i, rows, j);
+                    columns::<V, 2>(g, plain, i, rows, j);
                     j += 2;
                 }
                 if j < g.n {
-                    columns::<V, 1>(g, i, rows, j);
+                    V::call(Column::<V> { g, i, rows, j });
                 }
                 g.activate(i, rows, 0, g.n);
                 i += rows;
             }
         }
+    }
+}
+
+/// One column of `rows` rows from `i` on: without what the tiles of several columns would compute first.
+struct Column<'a, V: Vector> {
+    g: &'a Gemm<V::Elem>,
+    i: usize,
+    rows: usize,
+    j: usize,
+}
+
+impl<V: Vector> Kernel for Column<'_, V> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: promised by the caller.
+        unsafe { columns::<V, 1>(self.g, self.g.is_plain(), self.i, self.rows, self.j) };
     }
 }
 
@@ -121,38 +145,44 @@ const fn most_columns<V: Vector>() -> usize {
 /// # Safety
 /// As [`Scalar::gemm`]; the elements are within the result, and the inner strides are 1.
 #[inline(always)]
-unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: usize, j: usize) {
+unsafe fn columns<V: Vector, const N: usize>(
+    g: &Gemm<V::Elem>,
+    plain: bool,
+    i: usize,
+    rows: usize,
+    j: usize,
+) {
     let end = i + rows;
     let mut i = i;
     // SAFETY: promised by the caller.
     unsafe {
         if const { many_registers::<V>() && N <= 2 } {
             while end - i >= 8 {
-                tile::<V, 8, N, 1>(g, i, j);
+                tile::<V, 8, N, 1>(g, plain, i, j);
                 i += 8;
             }
         }
         // So many together wait less for each other than four and the rest.
         if const { many_registers::<V>() && N == 1 } {
             match end - i {
-                7 => return tile::<V, 7, N, 1>(g, i, j),
-                6 => return tile::<V, 6, N, 1>(g, i, j),
-                5 => return tile::<V, 5, N, 1>(g, i, j),
+                7 => return tile::<V, 7, N, 1>(g, plain, i, j),
+                6 => return tile::<V, 6, N, 1>(g, plain, i, j),
+                5 => return tile::<V, 5, N, 1>(g, plain, i, j),
                 _ => {}
             }
         }
         while end - i >= 4 {
-            tile::<V, 4, N, 1>(g, i, j);
+            tile::<V, 4, N, 1>(g, plain, i, j);
             i += 4;
         }
         match end - i {
-            3 if const { many_registers::<V>() } => tile::<V, 3, N, 1>(g, i, j),
+            3 if const { many_registers::<V>() } => tile::<V, 3, N, 1>(g, plain, i, j),
             3 => {
-                tile::<V, 2, N, 1>(g, i, j);
-                tile::<V, 1, N, 1>(g, i + 2, j);
+                tile::<V, 2, N, 1>(g, plain, i, j);
+                tile::<V, 1, N, 1>(g, plain, i + 2, j);
             }
-            2 => tile::<V, 2, N, 1>(g, i, j),
-            1 => tile::<V, 1, N, 1>(g, i, j),
+            2 => tile::<V, 2, N, 1>(g, plain, i, j),
+            1 => tile::<V, 1, N, 1>(g, plain, i, j),
             _ => {}
         }
     }
@@ -165,10 +195,10 @@ unsafe fn columns<V: Vector, const N: usize>(g: &Gemm<V::Elem>, i: usize, rows: 
 #[inline(always)]
 unsafe fn tile<V: Vector, const R: usize, const N: usize, const C: usize>(
     g: &Gemm<V::Elem>,
+    plain: bool,
     i: usize,
     j: usize,
 ) {
-    let plain = g.is_plain();
     // Where four sums follow each other in memory, they are written at once.
     let joined = plain && g.c_col == 1 && (N == 4 || (R * N).is_multiple_of(4) && g.c_row == N);
     // So that what follows from each address is not computed before, for tiles of all sizes, which fills the stack.
