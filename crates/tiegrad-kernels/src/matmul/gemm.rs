@@ -45,8 +45,10 @@ pub(crate) unsafe fn gemm_plain<T: Scalar>(g: &Gemm<T>) {
 pub(super) unsafe fn gemm<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
-        if g.tiny {
-            V::call(Tiny::<V>(g));
+        if g.tiny && g.n == 1 {
+            V::call(Tiny::<V, true>(g));
+        } else if g.tiny {
+            V::call(Tiny::<V, false>(g));
         } else {
             V::larger(g);
         }

@@ -39,31 +39,33 @@ pub(super) fn is_tiny<T>(sizes: [usize; 3], b_col: usize, bytes: impl FnOnce() -
 }
 
 /// A product for which [`is_tiny`] says yes, with contiguous rows of the result; each element the same chain of multiply-adds as in a tile.
-pub(super) struct Tiny<'a, V: Vector>(pub(super) &'a Gemm<V::Elem>);
+/// With ONE, it has one column.
+pub(super) struct Tiny<'a, V: Vector, const ONE: bool>(pub(super) &'a Gemm<V::Elem>);
 
-impl<V: Vector> Kernel for Tiny<'_, V> {
+impl<V: Vector, const ONE: bool> Kernel for Tiny<'_, V, ONE> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
+        debug_assert_eq!(ONE, g.n == 1);
         let mut j = 0;
         // SAFETY: strips are within the columns; the rest is promised by the caller.
         unsafe {
-            while g.n - j > V::LANES {
-                strip::<V>(g, j, V::LANES);
+            while !ONE && g.n - j > V::LANES {
+                strip::<V, ONE>(g, j, V::LANES);
                 j += V::LANES;
             }
-            strip::<V>(g, j, g.n - j);
+            strip::<V, ONE>(g, j, g.n - j);
             g.activate(0, g.m, 0, g.n);
         }
     }
 }
 
-/// Columns from `j` on, at most a vector of them.
+/// Columns from `j` on, at most a vector of them; with ONE, a single one.
 ///
 /// # Safety
 /// As [`Scalar::gemm`](crate::Scalar); the columns are within the result.
 #[inline(always)]
-unsafe fn strip<V: Vector>(g: &Gemm<V::Elem>, j: usize, cols: usize) {
+unsafe fn strip<V: Vector, const ONE: bool>(g: &Gemm<V::Elem>, j: usize, cols: usize) {
     #[repr(align(64))]
     struct Panel<T>([MaybeUninit<T>; DEPTH * MOST]);
     let mut panel = Panel::<V::Elem>([MaybeUninit::uninit(); DEPTH * MOST]);
@@ -71,7 +73,7 @@ unsafe fn strip<V: Vector>(g: &Gemm<V::Elem>, j: usize, cols: usize) {
     // MOST lanes.
     unsafe {
         let (mut b, mut b_row) = (g.b.add(j * g.b_col), g.b_row);
-        if g.b_col != 1 && g.n != 1 {
+        if !ONE && g.b_col != 1 {
             let to: *mut V::Elem = panel.0.as_mut_ptr().cast();
             // A call, so that products that need none do not carry its registers.
             V::call(Gather::<V> { g, b, cols, to });
@@ -86,13 +88,13 @@ unsafe fn strip<V: Vector>(g: &Gemm<V::Elem>, j: usize, cols: usize) {
         };
         let mut i = 0;
         while g.m - i >= 4 {
-            strip.rows::<4>(i);
+            strip.rows::<4, ONE>(i);
             i += 4;
         }
         match g.m - i {
-            3 => strip.rows::<3>(i),
-            2 => strip.rows::<2>(i),
-            1 => strip.rows::<1>(i),
+            3 => strip.rows::<3, ONE>(i),
+            2 => strip.rows::<2, ONE>(i),
+            1 => strip.rows::<1, ONE>(i),
             _ => {}
         }
     }
@@ -144,14 +146,17 @@ impl<V: Vector> Tile<'_, V> {
     /// # Safety
     /// As [`Scalar::gemm`](crate::Scalar); the rows are within the result.
     #[inline(always)]
-    unsafe fn rows<const R: usize>(&self, i: usize) {
+    unsafe fn rows<const R: usize, const ONE: bool>(&self, i: usize) {
         let g = self.g;
         // SAFETY: promised by the caller; of a vector only `cols` elements are read and written.
         unsafe {
             let mut acc = [V::splat(V::Elem::ZERO); R];
             let (mut a, mut b) = (g.a.add(i * g.a_row), self.b);
             for _ in 0..g.k {
-                let y = if self.cols < V::LANES {
+                // What a part of a vector would reach beyond a single column may have been written just now, and be waited for.
+                let y = if ONE {
+                    V::splat(*b)
+                } else if self.cols < V::LANES {
                     V::load_part(b, self.cols)
                 } else {
                     V::load(b)
@@ -170,7 +175,9 @@ impl<V: Vector> Tile<'_, V> {
             }
             let c = g.c.add(i * g.c_row + self.j);
             for r in 0..R {
-                if self.cols < V::LANES {
+                if ONE {
+                    acc[r].store_part(c.add(r * g.c_row), 1);
+                } else if self.cols < V::LANES {
                     acc[r].store_part(c.add(r * g.c_row), self.cols);
                 } else {
                     acc[r].store(c.add(r * g.c_row));
