@@ -89,10 +89,13 @@ pub(super) fn fits_half(k: usize, n: usize, lanes: usize) -> bool {
 #[inline(always)]
 fn half_is_enough<T: Vectorized>(g: &Gemm<T>) -> bool {
     const { assert!(HALF_DEPTH <= T::Avx2::KC && HALF_DEPTH <= T::Avx512::KC) };
+    let lanes = T::Avx512::LANES;
+    if g.tiny {
+        return 2 * g.n <= lanes;
+    }
     if g.dots != 0 {
         return g.k <= 16;
     }
-    let lanes = T::Avx512::LANES;
     // Chains of several rows take more registers than AVX2 has.
     fits_half(g.k, g.n, lanes) && (g.m == 1 || g.chains == 1) && together(g, lanes) == 0
 }
