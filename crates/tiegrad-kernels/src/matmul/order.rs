@@ -18,6 +18,9 @@ fn real(n: usize) -> f64 {
     n as i64 as f64
 }
 
+/// The fewest dot products of one row that are computed as a column.
+const COLUMN: usize = 5;
+
 /// The shortest sums of a few rows and columns for which columns are copied.
 const COPIED: usize = 96;
 /// The most columns that are copied for dot products.
@@ -42,6 +45,14 @@ impl<T: Scalar> Gemm<T> {
         if self.n <= 4 && self.m >= 32 && T::VECTORIZED {
             let lanes = level().bytes() / size_of::<T>();
             if together(self, lanes) > 0 {
+                return;
+            }
+        }
+        // A column of dot products stays one, as below.
+        if self.n == 1 && self.m >= COLUMN && self.k >= 8 && self.a_col == 1 && self.b_row == 1 {
+            let apart = (self.a_row * size_of::<T>()).is_multiple_of(4096);
+            if self.a_row != 1 && !apart {
+                (self.b_col, self.c_col, self.dots) = (1, 1, 1);
                 return;
             }
         }
@@ -72,7 +83,7 @@ impl<T: Scalar> Gemm<T> {
             self.dots = self.dots(&level);
             // More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
             let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
-            if self.m == 1 && self.n >= 5 && self.dots == self.n && !apart {
+            if self.m == 1 && self.n >= COLUMN && self.dots == self.n && !apart {
                 self.transpose();
                 // One column, and one of dot products.
                 (self.b_col, self.c_col, self.dots) = (1, 1, 1);
