@@ -137,6 +137,11 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
 /// Bytes from the first to the last row of a result that is in the first-level cache when it is written.
 const NEAR: usize = 32 << 10;
 
+/// Bytes of a result beyond which lines of it are asked for before they are written, and vectors ahead. (Measured on Emerald Rapids with results of 1.4 to 17 MB: k of 1 to 3 is 1.05 to 1.2
+/// times as fast; longer sums, of which each takes more registers, took 1.1 times as long.)
+const BEYOND: usize = 1 << 20;
+const AHEAD: usize = 6;
+
 /// The rows from `i` on in groups of rows that are `apart` from each other, as far as there are whole groups. Returns the row after them.
 ///
 /// # Safety
@@ -219,7 +224,15 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(
             outer_part::<V, K, R>(g, i, apart, 0, before, x);
             j = before;
         }
+        let asks = lines
+            && const { K <= 3 && many_registers::<V>() }
+            && g.m.saturating_mul(g.c_row) > BEYOND / size_of::<V::Elem>();
         while g.n - j >= V::LANES {
+            if asks {
+                for r in 0..R {
+                    V::prefetch(c.wrapping_add(r * c_step + j + AHEAD * V::LANES));
+                }
+            }
             outer_vectors::<V, K, R>(g, i, apart, j, x, plain);
             j += V::LANES;
         }
