@@ -81,7 +81,7 @@ impl MatmulShape {
         }
     }
 
-    /// Whether it is one product. The batch dimensions are two numbers: compared as one vector, they would be waited for by who has just written each.
+    /// Whether it is one product. Not `==`, which would load both numbers at once: a load of 16 bytes right after two stores of 8 waits until these are in the cache.
     #[inline(always)]
     fn is_single(&self) -> bool {
         (self.batch[0] ^ 1) | (self.batch[1] ^ 1) == 0

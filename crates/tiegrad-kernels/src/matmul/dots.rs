@@ -116,7 +116,7 @@ impl<V: Vector> Kernel for Dots<'_, V> {
     }
 }
 
-/// One column of `rows` rows from `i` on: without what the tiles of several columns would compute first.
+/// Column `j` of `rows` rows from `i` on, which are within the result; the inner strides are 1. Without what the tiles of several columns would compute first.
 struct Column<'a, V: Vector> {
     g: &'a Gemm<V::Elem>,
     i: usize,

@@ -163,11 +163,13 @@ pub(super) unsafe fn small_rows<V: Vector>(g: &Gemm<V::Elem>) {
 
 /// Rows of a far `b` ahead of those that are read, which are asked for.
 const ASKED: usize = 16;
+/// Bytes of a `b`, or of a block of it, that stays in the first-level cache.
+const FIRST_LEVEL: usize = 48 << 10;
 
-/// Whether `b`, or a block of it, does not stay in the first-level cache. (Measured on Emerald Rapids: one row is 1.1 to 1.2 times as fast beyond, and takes up to 1.15 times as long within.)
+/// Whether `b`, or a block of it, is more than that. (Measured on Emerald Rapids: one row that asks is 1.1 to 1.2 times as fast beyond, and takes up to 1.15 times as long within.)
 #[inline(always)]
 fn is_far<T>(g: &Gemm<T>) -> bool {
-    g.k.saturating_mul(g.b_row).saturating_mul(size_of::<T>()) > 48 << 10
+    g.k.saturating_mul(g.n).saturating_mul(size_of::<T>()) > FIRST_LEVEL
 }
 
 /// All columns of M rows, which are all rows, each sum in C chains; with ASK, rows of `b` are asked for.
@@ -207,8 +209,8 @@ impl<V: Vector, const M: usize, const C: usize, const ASK: bool> Kernel
     }
 }
 
-/// N vectors of columns from `j` on of M rows, each sum in C chains, which take a step of the inner dimension in turn and are summed pairwise; ASK as in [`SmallRows`]; with TAIL the last columns, of which there may
-/// be fewer in the last vector.
+/// N vectors of columns from `j` on of M rows; with TAIL the last columns, of which there may be fewer in the last vector. Each sum is in C chains, which take a step of the inner dimension in
+/// turn and are summed pairwise; with ASK, rows of `b` are asked for.
 ///
 /// # Safety
 /// As [`small_rows`]; m = M, and the columns are within the sizes.
@@ -258,6 +260,21 @@ unsafe fn columns<
             }
             half /= 2;
         }
+        // Apart, so that the usual sums of several rows stay in registers.
+        if const { M > 1 } && g.is_plain() {
+            for i in 0..M {
+                let c = g.c.wrapping_add(i * g.c_row + j);
+                for v in 0..N {
+                    let to = c.wrapping_add(v * V::LANES);
+                    if TAIL && v == N - 1 && last < V::LANES {
+                        sums[0][i][v].store_part(to, last);
+                    } else {
+                        sums[0][i][v].store(to);
+                    }
+                }
+            }
+            return;
+        }
         for i in 0..M {
             for v in 0..N {
                 store(g, i, j + v * V::LANES, sums[0][i][v]);
@@ -286,7 +303,7 @@ unsafe fn add_row<V: Vector, const M: usize, const N: usize, const TAIL: bool, c
         }
         for v in 0..N {
             let from = b.wrapping_add(v * V::LANES);
-            // Once for each line.
+            // Once for each line that a row begins on, or close to that.
             if ASK && (v * V::LANES * size_of::<V::Elem>()).is_multiple_of(64) {
                 V::prefetch(from.wrapping_add(ASKED.wrapping_mul(g.b_row)));
             }

@@ -48,7 +48,7 @@ impl<T: Scalar> Gemm<T> {
                 return;
             }
         }
-        // A column of dot products stays one, as below.
+        // What is below would transpose a column of dot products, choose them by `dots` as for every single row, and transpose it back: here without that.
         if self.n == 1 && self.m >= COLUMN && self.k >= 8 && self.a_col == 1 && self.b_row == 1 {
             let apart = (self.a_row * size_of::<T>()).is_multiple_of(4096);
             if self.a_row != 1 && !apart {
@@ -81,7 +81,7 @@ impl<T: Scalar> Gemm<T> {
         }
         if self.k >= 8 && self.a_col == 1 {
             self.dots = self.dots(&level);
-            // More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
+            // (As above.) More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
             let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
             if self.m == 1 && self.n >= COLUMN && self.dots == self.n && !apart {
                 self.transpose();

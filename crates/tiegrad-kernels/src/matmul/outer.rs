@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::gemm::store;
-use super::tile::{WIDE, many_registers, most_rows};
+use super::tile::{WIDE, many_registers, most_rows, writes_far};
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 
@@ -18,7 +18,7 @@ pub(super) fn is_outer<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     if g.k == 0 || g.k > 8 || g.n < shortest || g.b_col != 1 {
         return false;
     }
-    // One wide tile reads all of `b` before it writes, and does not wait for what it has written next to it.
+    // One tile, of up to four vectors, reads all of `b` before it writes, and does not wait for what it has written next to it. (A `b` of one row gains nothing by that.)
     if const { many_registers::<V>() }
         && g.k > 1
         && g.m <= most_rows::<V, WIDE>()
@@ -137,10 +137,9 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
 /// Bytes from the first to the last row of a result that is in the first-level cache when it is written.
 const NEAR: usize = 32 << 10;
 
-/// Bytes of a result beyond which lines of it are asked for before they are written, and vectors ahead. (Measured on Emerald Rapids with results of 1.4 to 17 MB: k of 1 to 3 is 1.05 to 1.2
-/// times as fast; longer sums, of which each takes more registers, took 1.1 times as long.)
-const BEYOND: usize = 1 << 20;
-const AHEAD: usize = 6;
+/// Vectors ahead of those that are written, whose lines of a far result are asked for. (Measured on Emerald Rapids with results of 1.4 to 17 MB: k of 1 to 3 is 1.05 to 1.2 times as fast;
+/// longer sums, of which each takes more registers, took 1.1 times as long.)
+const WRITTEN_AHEAD: usize = 6;
 
 /// The rows from `i` on in groups of rows that are `apart` from each other, as far as there are whole groups. Returns the row after them.
 ///
@@ -224,20 +223,19 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(
             outer_part::<V, K, R>(g, i, apart, 0, before, x);
             j = before;
         }
-        let asks = lines
-            && const { K <= 3 && many_registers::<V>() }
-            && g.m.saturating_mul(g.c_row) > BEYOND / size_of::<V::Elem>();
+        let asks =
+            lines && const { K <= 3 && V::LANES * size_of::<V::Elem>() == 64 } && writes_far(g);
         while g.n - j >= V::LANES {
             if asks {
                 for r in 0..R {
-                    V::prefetch(c.wrapping_add(r * c_step + j + AHEAD * V::LANES));
+                    V::prefetch(c.wrapping_add(r * c_step + j + WRITTEN_AHEAD * V::LANES));
                 }
             }
             outer_vectors::<V, K, R>(g, i, apart, j, x, plain);
             j += V::LANES;
         }
         if j < g.n && plain && !lines && g.n >= V::LANES {
-            // Some elements are written again: a part of a vector would take a mask, and wait for what was just written beyond the end of `b`.
+            // Some elements are written again: a part of a vector of `b` would take a mask, and where the result lies behind `b`, wait for what was just written there.
             outer_vectors::<V, K, R>(g, i, apart, g.n - V::LANES, x, plain);
         } else if j < g.n {
             outer_part::<V, K, R>(g, i, apart, j, g.n, x);
@@ -248,7 +246,7 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(
     }
 }
 
-/// A vector of columns from `j` on of the rows; `plain` as the product is.
+/// A vector of each of the rows, from column `j` on; `plain` as the product is.
 ///
 /// # Safety
 /// As [`outer_rows`]; the columns are within the result.

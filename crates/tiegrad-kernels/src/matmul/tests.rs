@@ -465,6 +465,8 @@ fn one_row_or_column_agrees() {
         // Columns that are whole pages apart in f32, or in f64; they stay columns.
         ([1, 1], 1, 30, 1024),
         ([1, 1], 1, 30, 512),
+        ([1, 1], 30, 1, 1024),
+        ([1, 1], 30, 1, 512),
         ([1, 1], 1, 30, 100),
         // Up to six vectors of sums in registers, and more.
         ([1, 1], 1, 44, 17),

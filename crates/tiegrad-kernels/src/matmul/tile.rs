@@ -201,7 +201,7 @@ const FAR: usize = 1 << 20;
 
 /// Whether rows of the result are spread over more than that. (The stride of a single row may be any.)
 #[inline(always)]
-fn writes_far<T>(g: &Gemm<T>) -> bool {
+pub(super) fn writes_far<T>(g: &Gemm<T>) -> bool {
     g.m.saturating_mul(g.c_row).saturating_mul(size_of::<T>()) > FAR
 }
 

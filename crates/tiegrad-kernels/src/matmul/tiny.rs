@@ -153,7 +153,7 @@ impl<V: Vector> Tile<'_, V> {
             let mut acc = [V::splat(V::Elem::ZERO); R];
             let (mut a, mut b) = (g.a.add(i * g.a_row), self.b);
             for _ in 0..g.k {
-                // What a part of a vector would reach beyond a single column may have been written just now, and be waited for.
+                // A part of a vector, though masked, would wait for what was just written within a vector behind a single column.
                 let y = if ONE {
                     V::splat(*b)
                 } else if self.cols < V::LANES {

@@ -32,6 +32,59 @@ fn strides_of_sides_of_one_may_be_anything() {
     }
 }
 
+/// The same of a single column, alone and in a batch.
+#[test]
+fn strides_of_a_single_column_may_be_anything() {
+    for (m, k) in [(4, 3), (5, 8), (20, 24), (40, 3)] {
+        let (a, b) = (vec![2.0_f32; m * k], vec![3.0; k]);
+        for (far, count) in [(1 << 40, 1), (usize::MAX / 2, 1), (usize::MAX / 2, 2)] {
+            let mut c = vec![f32::NAN; m * count];
+            let b = Mat {
+                col: far,
+                ..Mat::new(&b, 1)
+            };
+            let out = MatMut {
+                col: far,
+                batch: [0, m],
+                ..MatMut::new(&mut c, 1)
+            };
+            let s = MatmulShape {
+                batch: [1, count],
+                ..MatmulShape::new(m, 1, k)
+            };
+            plain(s, Mat::new(&a, k), b, out);
+            assert!(c.iter().all(|&c| c == 6.0 * k as f32), "{m} {k} {far}");
+        }
+    }
+}
+
+/// A column of dot products of one row again and again, and of rows that begin one element after each other.
+#[test]
+fn a_column_of_rows_that_share_elements() {
+    for (m, k) in [(5, 8), (20, 24), (33, 100)] {
+        for row in [0, 1] {
+            let a: Vec<f32> = (0..m + k).map(|i| i as f32).collect();
+            let mut c = vec![f32::NAN; m];
+            let rows = Mat {
+                row,
+                ..Mat::new(&a, k)
+            };
+            let b = vec![1.0; k];
+            plain(
+                MatmulShape::new(m, 1, k),
+                rows,
+                Mat::new(&b, 1),
+                MatMut::new(&mut c, 1),
+            );
+            // Sums of whole numbers, exact in any order.
+            for (i, &c) in c.iter().enumerate() {
+                let sum: usize = (i * row..i * row + k).sum();
+                assert_eq!(c, sum as f32, "({m},{k}) {row} at {i}");
+            }
+        }
+    }
+}
+
 /// The last block of the inner dimension is so short that whether the result is far is asked.
 #[test]
 fn the_stride_of_a_single_row_is_no_distance() {

@@ -128,6 +128,8 @@ fn parts_have_the_bits_of_the_whole_on_every_path() {
         // Rows of whole pages, whose columns are whole tiles.
         (40, 64, 1024),
         (20, 30, 12),
+        // The last vector of a row of several, some of which is written again.
+        (9, 71, 3),
         (40, 67, 40),
         // Rows that are apart, at once.
         (101, 131, 5),

@@ -227,8 +227,8 @@ fn right_operands_in_registers_on_every_path() {
     for form in [FORM, ALL] {
         for k in 1..=10 {
             for (single, double) in [(41, 17), (48, 24), (49, 25), (57, 31), (64, 32), (65, 33)] {
-                prefixes::<f32>([7, 8, 12, 20, 70].into_iter(), single, k, form);
-                prefixes::<f64>([7, 8, 12, 20, 70].into_iter(), double, k, form);
+                prefixes::<f32>([6, 7, 8, 12, 20, 70].into_iter(), single, k, form);
+                prefixes::<f64>([6, 7, 8, 12, 20, 70].into_iter(), double, k, form);
             }
         }
     }
@@ -335,7 +335,7 @@ fn small_sizes_of_other_layouts_on_every_path() {
         ..PLAIN
     };
     let step = Layout { step: 2, ..PLAIN };
-    for n in (0..=40).step_by(3) {
+    for n in (0..=40).step_by(3).chain([1]) {
         for k in [0, 1, 2, 3, 4, 7, 8, 9, 16, 17, 31] {
             for [a, b] in [[PLAIN, T], [T, PLAIN], [T, T], [gap, step], [step, gap]] {
                 for (alpha, beta) in [(1.0, 0.0), (-0.6, 1.0), (1.0, 0.7)] {
