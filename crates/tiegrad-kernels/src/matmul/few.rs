@@ -303,7 +303,7 @@ unsafe fn add_row<V: Vector, const M: usize, const N: usize, const TAIL: bool, c
         }
         for v in 0..N {
             let from = b.wrapping_add(v * V::LANES);
-            // Once for each line that a row begins on, or close to that.
+            // Vectors shorter than a line ask once for as many as make one.
             if ASK && (v * V::LANES * size_of::<V::Elem>()).is_multiple_of(64) {
                 V::prefetch(from.wrapping_add(ASKED.wrapping_mul(g.b_row)));
             }

@@ -21,6 +21,12 @@ fn real(n: usize) -> f64 {
 /// The fewest dot products of one row that are computed as a column.
 const COLUMN: usize = 5;
 
+/// Whether rows with this stride are whole pages apart.
+#[inline(always)]
+fn pages_apart<T>(stride: usize) -> bool {
+    (stride * size_of::<T>()).is_multiple_of(4096)
+}
+
 /// The shortest sums of a few rows and columns for which columns are copied.
 const COPIED: usize = 96;
 /// The most columns that are copied for dot products.
@@ -49,12 +55,15 @@ impl<T: Scalar> Gemm<T> {
             }
         }
         // What is below would transpose a column of dot products, choose them by `dots` as for every single row, and transpose it back: here without that.
-        if self.n == 1 && self.m >= COLUMN && self.k >= 8 && self.a_col == 1 && self.b_row == 1 {
-            let apart = (self.a_row * size_of::<T>()).is_multiple_of(4096);
-            if self.a_row != 1 && !apart {
-                (self.b_col, self.c_col, self.dots) = (1, 1, 1);
-                return;
-            }
+        if self.n == 1
+            && self.m >= COLUMN
+            && self.k >= 8
+            && self.b_row == 1
+            && self.a_col == 1
+            && self.a_row != 1
+            && !pages_apart::<T>(self.a_row)
+        {
+            return self.become_column();
         }
         // A column is a row of the transposed product, and a column-major result its transpose.
         if (self.c_col != 1 && self.c_row == 1 && self.n != 1) || (self.n == 1 && self.m != 1) {
@@ -81,12 +90,14 @@ impl<T: Scalar> Gemm<T> {
         }
         if self.k >= 8 && self.a_col == 1 {
             self.dots = self.dots(&level);
-            // (As above.) More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache.
-            let apart = (self.b_col * size_of::<T>()).is_multiple_of(4096);
-            if self.m == 1 && self.n >= COLUMN && self.dots == self.n && !apart {
+            // More rows than columns are computed together, but whole pages apart all of them would fall on one set of the cache. (Above for what is a column already.)
+            if self.m == 1
+                && self.n >= COLUMN
+                && self.dots == self.n
+                && !pages_apart::<T>(self.b_col)
+            {
                 self.transpose();
-                // One column, and one of dot products.
-                (self.b_col, self.c_col, self.dots) = (1, 1, 1);
+                self.become_column();
             }
             // Each chain waits for itself, and so few chains do not fill the time.
             if self.m == 1
@@ -147,7 +158,7 @@ impl<T: Scalar> Gemm<T> {
         let vectors = real(vectors_of(self.k));
         // Rows that are pages apart fall on one set of the cache, and a tile has more of them than that holds; whole tiles of the longest vectors lose nothing by it.
         let whole = bytes == 64 && self.n & (2 * lanes - 1) == 0;
-        let apart = if (self.a_row * size).is_multiple_of(4096) && !whole {
+        let apart = if pages_apart::<T>(self.a_row) && !whole {
             1.5
         } else {
             1.0
@@ -210,6 +221,12 @@ impl<T: Scalar> Gemm<T> {
         } else {
             tail
         }
+    }
+
+    /// What has one column is one of dot products, whose strides from column to column are none.
+    #[inline(always)]
+    fn become_column(&mut self) {
+        (self.b_col, self.c_col, self.dots) = (1, 1, 1);
     }
 
     fn transpose(&mut self) {
