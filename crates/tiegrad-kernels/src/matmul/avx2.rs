@@ -99,13 +99,13 @@ impl Vector for __m256 {
         unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(from: impl Fn(usize) -> *const f32, to: *mut f32, to_stride: usize) {
         // SAFETY: runs of 4 elements are read and rows of 8 written, as the caller promises.
         unsafe {
             // Runs l and l + 4 in the halves of one vector, then 4 x 4 transposes in both halves.
             let pair = |l: usize| {
-                let low = _mm256_castps128_ps256(_mm_loadu_ps(from.add(l * stride)));
-                _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(from.add((l + 4) * stride)))
+                let low = _mm256_castps128_ps256(_mm_loadu_ps(from(l)));
+                _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(from(l + 4)))
             };
             let (r0, r1, r2, r3) = (pair(0), pair(1), pair(2), pair(3));
             let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
@@ -219,12 +219,12 @@ impl Vector for __m256d {
         unsafe { _mm256_max_pd(_mm256_setzero_pd(), self) }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {
+    unsafe fn transpose(from: impl Fn(usize) -> *const f64, to: *mut f64, to_stride: usize) {
         // SAFETY: runs of 2 elements are read and rows of 4 written, as the caller promises.
         unsafe {
             let pair = |l: usize| {
-                let low = _mm256_castpd128_pd256(_mm_loadu_pd(from.add(l * stride)));
-                _mm256_insertf128_pd::<1>(low, _mm_loadu_pd(from.add((l + 2) * stride)))
+                let low = _mm256_castpd128_pd256(_mm_loadu_pd(from(l)));
+                _mm256_insertf128_pd::<1>(low, _mm_loadu_pd(from(l + 2)))
             };
             let (r0, r1) = (pair(0), pair(1));
             _mm256_storeu_pd(to, _mm256_unpacklo_pd(r0, r1));

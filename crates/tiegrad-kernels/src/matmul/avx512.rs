@@ -86,13 +86,13 @@ impl Vector for __m512 {
         unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(from: impl Fn(usize) -> *const f32, to: *mut f32, to_stride: usize) {
         // SAFETY: runs of 4 elements are read and rows of 16 written, as the caller promises.
         unsafe {
             // Runs l, l + 4, l + 8 and l + 12 in the quarters of one vector, then 4 x 4 transposes in each. The quarters
             // are filled by masked broadcasts from memory, which take no shuffle.
             let runs = |l: usize| {
-                let run = |l: usize| _mm_loadu_ps(from.add(l * stride));
+                let run = |l: usize| _mm_loadu_ps(from(l));
                 let v = _mm512_castps128_ps512(run(l));
                 let v = _mm512_mask_broadcast_f32x4(v, 0x00f0, run(l + 4));
                 let v = _mm512_mask_broadcast_f32x4(v, 0x0f00, run(l + 8));
@@ -221,11 +221,11 @@ impl Vector for __m512d {
         unsafe { _mm512_max_pd(_mm512_setzero_pd(), self) }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {
+    unsafe fn transpose(from: impl Fn(usize) -> *const f64, to: *mut f64, to_stride: usize) {
         // SAFETY: runs of 2 elements are read and rows of 8 written, as the caller promises.
         unsafe {
             let runs = |l: usize| {
-                let run = |l: usize| _mm_loadu_pd(from.add(l * stride));
+                let run = |l: usize| _mm_loadu_pd(from(l));
                 let v = _mm512_castpd128_pd512(run(l));
                 let v = _mm512_mask_broadcast_f64x2(v, 0x0c, run(l + 2));
                 let v = _mm512_mask_broadcast_f64x2(v, 0x30, run(l + 4));

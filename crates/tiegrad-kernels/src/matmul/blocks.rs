@@ -412,7 +412,11 @@ unsafe fn copy_tile<V: Vector>(
                 }
                 for v in (0..vectors).rev() {
                     let from = from.add(v * V::LANES * g.a_row + p);
-                    V::transpose(from, g.a_row, to.add(p * pitch + v * V::LANES), pitch);
+                    V::transpose(
+                        |l| from.add(l * g.a_row),
+                        to.add(p * pitch + v * V::LANES),
+                        pitch,
+                    );
                 }
                 p += V::HALF;
             }
@@ -430,7 +434,27 @@ unsafe fn copy_tile<V: Vector>(
     }
 }
 
-/// Copies a matrix of `k` rows and `cols` columns to contiguous rows, `width` apart.
+/// Copies LANES columns of `k` contiguous elements, HALF or more, of which `column` says the first, to rows of a vector.
+///
+/// # Safety
+/// The columns are valid, and the rows, `width` apart.
+#[inline(always)]
+unsafe fn transpose_all<V: Vector>(
+    column: impl Fn(usize) -> *const V::Elem,
+    k: usize,
+    to: *mut V::Elem,
+    width: usize,
+) {
+    for p in (0..k).step_by(V::HALF) {
+        // The last ones with some that have been copied before.
+        let at = p.min(k - V::HALF);
+        // SAFETY: at + HALF <= k; the rest is promised by the caller.
+        unsafe { V::transpose(|l| column(l).add(at), to.add(at * width), width) };
+    }
+}
+
+/// Copies a matrix of `k` rows and `cols` columns to contiguous rows, `width` apart. Where columns are contiguous, up to a vector is written beyond the
+/// last one, as far as the row has room.
 pub(super) struct Pack<V: Vector> {
     pub(super) from: *const V::Elem,
     pub(super) k: usize,
@@ -471,32 +495,23 @@ impl<V: Vector> Kernel for Pack<V> {
                 return;
             }
             let mut c = 0;
-            while cols - c >= V::LANES {
-                // With no rows there may be no such address.
-                let from = from.wrapping_add(c * col);
-                let to = to.add(c);
-                let mut p = 0;
-                if row == 1 {
-                    // The last ones with some that have been copied before.
-                    while p < k && k >= V::HALF {
-                        let at = p.min(k - V::HALF);
-                        V::transpose(from.add(at), col, to.add(at * width), width);
-                        p += V::HALF;
-                    }
+            if row == 1 && k >= V::HALF {
+                while cols - c >= V::LANES {
+                    let from = from.add(c * col);
+                    transpose_all::<V>(|l| from.add(l * col), k, to.add(c), width);
+                    c += V::LANES;
                 }
-                while p < k {
-                    for l in 0..V::LANES {
-                        *to.add(p * width + l) = *from.add(p * row + l * col);
-                    }
-                    p += 1;
+                // More than a few with the last one again in place of those that there are not, if there is room.
+                if cols - c > 2 && c + V::LANES <= width {
+                    let (from, last) = (from.add(c * col), cols - c - 1);
+                    transpose_all::<V>(|l| from.add(l.min(last) * col), k, to.add(c), width);
+                    return;
                 }
-                c += V::LANES;
             }
-            while c < cols {
-                for p in 0..k {
+            for p in 0..k {
+                for c in c..cols {
                     *to.add(p * width + c) = *from.add(p * row + c * col);
                 }
-                c += 1;
             }
         }
     }

@@ -9,6 +9,72 @@ use crate::simd::array;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+/// Bytes of a row, and rows or columns, from which a copy of the shorter side repays itself.
+const LONG: usize = 1024;
+const MANY: usize = 32;
+
+/// The product as dot products of rows of `a` and columns of `b`, both contiguous.
+///
+/// # Safety
+/// As [`Scalar::gemm`](crate::Scalar), and the processor has the vector's instruction set; the inner strides are 1.
+#[inline(always)]
+pub(super) unsafe fn contiguous<V: Vector>(g: &Gemm<V::Elem>) {
+    let size = size_of::<V::Elem>();
+    let line = const { V::LANES * size_of::<V::Elem>() == LINE };
+    // SAFETY: promised by the caller.
+    unsafe {
+        if line && g.k.saturating_mul(size) >= LONG && g.m.max(g.n) >= MANY && g.m.min(g.n) > 1 {
+            return long::<V>(g);
+        }
+        dots::<V>(g);
+    }
+}
+
+/// As [`contiguous`], for vectors as long as a line of the cache: where the rows or columns of the shorter side do not begin at lines, so that each vector lies across two of them,
+/// they are copied, as many of the other side pass them.
+///
+/// # Safety
+/// As [`contiguous`].
+#[inline(never)]
+unsafe fn long<V: Vector>(g: &Gemm<V::Elem>) {
+    let size = size_of::<V::Elem>();
+    let wide = g.m < g.n;
+    let (first, step, count) = if wide {
+        (g.a, g.a_row, g.m)
+    } else {
+        (g.b, g.b_col, g.n)
+    };
+    let aligned = (first as usize | step * size).is_multiple_of(LINE);
+    // SAFETY: promised by the caller; the room holds the copy.
+    unsafe {
+        if aligned || !holds_columns(count, g.k, size) {
+            return dots::<V>(g);
+        }
+        let width = column_pitch(g.k, size);
+        with_room(|room| {
+            V::call(Pack::<V> {
+                from: first,
+                k: count,
+                row: step,
+                col: 1,
+                cols: g.k,
+                to: room,
+                width,
+            });
+            let mut part = *g;
+            if wide {
+                (part.a, part.a_row) = (room, width);
+            } else {
+                (part.b, part.b_col) = (room, width);
+            }
+            dots::<V>(&part);
+        });
+    }
+}
+
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
 /// The product as dot products, with columns of `b` copied.
 ///
 /// # Safety

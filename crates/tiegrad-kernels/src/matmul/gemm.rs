@@ -2,8 +2,7 @@
 
 use super::across::{across, goes_across};
 use super::blocks::{self, from_afar, worth_packing};
-use super::columns::columns_packed;
-use super::dots::dots;
+use super::columns::{columns_packed, contiguous};
 use super::epilogue::relu;
 use super::few::{has_small_rows, small_rows};
 use super::narrow::{Narrow, together};
@@ -66,7 +65,7 @@ pub(super) unsafe fn larger<V: Vector>(g: &Gemm<V::Elem>) {
         }
         if g.dots != 0 {
             if g.dots == g.n && g.b_row == 1 {
-                return dots::<V>(g);
+                return contiguous::<V>(g);
             }
             return dotted::<V>(g);
         }
@@ -122,7 +121,7 @@ unsafe fn dotted<V: Vector>(g: &Gemm<V::Elem>) {
             V::larger(&g.part(0, g.m, 0, first));
         }
         if last.b_row == 1 {
-            dots::<V>(&last);
+            contiguous::<V>(&last);
         } else {
             columns_packed::<V>(&last);
         }

@@ -109,10 +109,10 @@ impl Vector for float32x4_t {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(from: impl Fn(usize) -> *const f32, to: *mut f32, to_stride: usize) {
         // SAFETY: runs of 4 elements are read and rows of 4 written, as the caller promises.
         unsafe {
-            let run = |l: usize| vld1q_f32(from.add(l * stride));
+            let run = |l: usize| vld1q_f32(from(l));
             // Elements 0 and 2 of two runs, side by side, and their elements 1 and 3; then pairs of those.
             let even = |r, s| vreinterpretq_f64_f32(vtrn1q_f32(r, s));
             let odd = |r, s| vreinterpretq_f64_f32(vtrn2q_f32(r, s));
@@ -225,10 +225,10 @@ impl Vector for float64x2_t {
         }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f64, stride: usize, to: *mut f64, to_stride: usize) {
+    unsafe fn transpose(from: impl Fn(usize) -> *const f64, to: *mut f64, to_stride: usize) {
         // SAFETY: runs of 2 elements are read and rows of 2 written, as the caller promises.
         unsafe {
-            let (r0, r1) = (vld1q_f64(from), vld1q_f64(from.add(stride)));
+            let (r0, r1) = (vld1q_f64(from(0)), vld1q_f64(from(1)));
             vst1q_f64(to, vzip1q_f64(r0, r1));
             vst1q_f64(to.add(to_stride), vzip2q_f64(r0, r1));
         }

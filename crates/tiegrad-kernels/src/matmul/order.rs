@@ -163,47 +163,38 @@ impl<T: Scalar> Gemm<T> {
         } else {
             1.0
         };
-        // Cycles, fitted to the times of 7,000 products of 4 to 300 rows: of tiles, whose vectors at the right end of a row are partly empty and
-        // which copy columns that are contiguous ...
+        // Cycles, fitted to the times of 3,600 products of 4 to 1,500 rows on Emerald Rapids: of tiles, whose vectors at the right end of a row are partly empty
+        // and which copy columns that are contiguous ...
         let tiles = |n: usize| {
             let row = if bytes == 64 && fits_half(self.k, n, lanes) {
-                0.8
+                0.95
             } else {
                 // One beside tiles of four, or alone, fills less of the time.
                 let vectors = vectors_of(n);
                 let alone = n >= lanes && vectors % 4 == 1;
-                real(vectors) + if alone { 0.2 } else { 0.0 }
+                real(vectors) + if alone { 0.3 } else { 0.0 }
             };
+            let products = m * (k + 2.0);
             if contiguous {
-                row * (m * (1.1 * k + 3.0) + 0.075 * real(bytes) * k) + 300.0
+                row * (products + 0.07 * real(bytes) * k) + 220.0
             } else {
-                row * (apart * m * (k + 3.0) + 0.25 * k) + 110.0
+                row * (apart * products + 0.25 * k) + 110.0
             }
         };
-        // An `a` that does not stay in the first-level cache (where tiles cost more by copying columns of `b`, in the second) is read once more for dot products beside
-        // tiles, for every three groups of columns (`dots.rs`), and for each of them if the rows and columns of a few do not stay in the first-level cache either. Fitted to
-        // the times of 1,600 products on Emerald Rapids; sizes and not what the processor has, so that its caches change no bit.
-        let near = if contiguous { 1 << 20 } else { 32 << 10 };
-        let far = self.m.saturating_mul(self.k).saturating_mul(size) > near;
-        let long = self.k > if size == 8 { 640 } else { 1792 };
-        let reading = match size {
-            _ if !far => 0.0,
-            8 if long => 0.9 * m * k,
-            8 => 0.36 * m * k,
-            _ => 0.3 * m * k,
-        };
-        // ... and of dot products, whose lanes are summed at the end and which copy columns that are not.
+        // ... and of dot products, whose lanes are summed at the end. Columns that are not contiguous are copied, and `a` is read once more for dot products beside tiles, and
+        // for every three groups of columns (`dots.rs`); contiguous columns pass over few of its rows at a time.
         let dots = |n: usize| {
             let columns = real(n);
-            let groups = n.div_ceil(4);
-            let passes = if long { groups } else { groups.div_ceil(3) };
-            let again = real(passes.saturating_sub(usize::from(n == self.n)));
-            let sums = columns * m * (1.2 * vectors + 1.4) + again * reading;
+            let sums = columns * m * (1.2 * vectors + 1.5);
+            if contiguous {
+                return sums + 210.0;
+            }
+            let passes = n.div_ceil(12) - usize::from(n == self.n);
+            let sums = sums + 0.2 * real(passes) * m * k;
             match n {
-                _ if contiguous => sums + 160.0,
                 _ if easily_copied && n == self.n => sums + 2.0 * columns * vectors + 200.0,
                 _ if n <= COPIED_COLUMNS && holds_columns(n, self.k, size) => {
-                    sums + 9.0 * columns * vectors + 330.0
+                    sums + 7.0 * columns * vectors + 500.0
                 }
                 _ => f64::INFINITY,
             }

@@ -76,15 +76,14 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn transpose(
-                from: *const $float,
-                stride: usize,
+                from: impl Fn(usize) -> *const $float,
                 to: *mut $float,
                 to_stride: usize,
             ) {
                 for p in 0..$lanes {
                     for l in 0..$lanes {
                         // SAFETY: promised by the caller.
-                        unsafe { *to.add(p * to_stride + l) = *from.add(l * stride + p) };
+                        unsafe { *to.add(p * to_stride + l) = *from(l).add(p) };
                     }
                 }
             }

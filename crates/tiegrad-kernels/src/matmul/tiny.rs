@@ -117,7 +117,7 @@ impl<V: Vector> Kernel for Gather<'_, V> {
         unsafe {
             if g.b_row == 1 && cols == V::LANES {
                 while g.k - p >= V::HALF {
-                    V::transpose(b.add(p), g.b_col, to.add(p * V::LANES), V::LANES);
+                    V::transpose(|l| b.add(l * g.b_col + p), to.add(p * V::LANES), V::LANES);
                     p += V::HALF;
                 }
             }

@@ -69,13 +69,12 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`call`](Vector::call).
     unsafe fn relu(self) -> Self;
-    /// Row p of `to` (HALF rows, `to_stride` apart) = elements p of `LANES` runs of HALF elements, `stride` apart. Rows
+    /// Row p of `to` (HALF rows, `to_stride` apart) = elements p of `LANES` runs of HALF elements, of which `from` says the first. Rows
     /// are written one after the other, so that they may overlap.
     /// # Safety
     /// Both sides are valid.
     unsafe fn transpose(
-        from: *const Self::Elem,
-        stride: usize,
+        from: impl Fn(usize) -> *const Self::Elem,
         to: *mut Self::Elem,
         to_stride: usize,
     );
