@@ -189,7 +189,7 @@ impl<T: Scalar> Gemm<T> {
             if contiguous {
                 return sums + 210.0;
             }
-            let passes = n.div_ceil(12) - usize::from(n == self.n);
+            let passes = n.div_ceil(12).saturating_sub(usize::from(n == self.n));
             let sums = sums + 0.2 * real(passes) * m * k;
             match n {
                 _ if easily_copied && n == self.n => sums + 2.0 * columns * vectors + 200.0,

@@ -1,4 +1,4 @@
-//! What changes no bit of a product, on every level: the cache that it is cut for, and how it is cut into parts.
+//! What changes no bit of a product, on every level: the cache that it is cut for, where its operands begin, and how it is cut into parts.
 
 use super::paths::{ALL, FORM, Form, Leveled, Operand, levels};
 use super::{Layout, PLAIN, T};
@@ -63,6 +63,56 @@ fn the_cache_changes_no_bit() {
     check::<f64>(260, 550, 512, [T, PLAIN]);
     check::<f32>(300, 1148, 512, [T, PLAIN]);
     check::<f64>(260, 574, 512, [T, PLAIN]);
+}
+
+/// Where operands begin within a line changes no bit, though some that do not begin at one are copied.
+#[test]
+fn alignment_changes_no_bit() {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2]) {
+        for level in levels() {
+            let results = [0, 1, 2, 5, 8, 16].map(|shift| {
+                let mut numbers = Numbers::new((m + n + k) as u64);
+                // Vectors begin anywhere.
+                let begin = |data: &[N]| data.as_ptr().align_offset(64) + shift;
+                let [a, b] = [(m, k, la), (k, n, lb)].map(|(rows, cols, layout)| {
+                    let values = Operand::<N>::new(&mut numbers, rows, cols, layout, 0);
+                    let mut data = vec![N::ZERO; values.data.len() + 64];
+                    let at = begin(&data);
+                    data[at..][..values.data.len()].copy_from_slice(&values.data);
+                    (data, at, values.strides)
+                });
+                let mut c = vec![N::ZERO; m * n];
+                let mut g = Gemm::new(m, n, k);
+                (g.a, g.a_row, g.a_col) = (a.0[a.1..].as_ptr(), a.2[0], a.2[1]);
+                (g.b, g.b_row, g.b_col) = (b.0[b.1..].as_ptr(), b.2[0], b.2[1]);
+                (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+                g.orient(|| level);
+                // SAFETY: the vectors hold matrices of these sizes and strides.
+                unsafe { gemm_at(level, &g) };
+                bits(&c)
+            });
+            assert!(
+                results.iter().all(|result| *result == results[0]),
+                "{level:?} ({m},{k},{n}) {la:?} {lb:?}: the bits differ"
+            );
+        }
+    }
+    for (m, n, k) in [
+        // The shorter side copied, which is either one.
+        (40, 10, 300),
+        (64, 5, 513),
+        (12, 100, 300),
+        (3, 100, 300),
+        (40, 33, 50),
+        (9, 16, 16),
+        (101, 131, 5),
+        (100, 100, 100),
+    ] {
+        for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
+            check::<f32>(m, n, k, layouts);
+            check::<f64>(m, n, k, layouts);
+        }
+    }
 }
 
 /// A few columns of a product have the bits that they have in the whole, however few they are: threads cut products anywhere.

@@ -399,6 +399,9 @@ fn sampled_large_sizes_on_every_path() {
         ([130, 28, 25], 94, 300),
         ([25, 97, 130], 45, 450),
         ([25, 97, 130], 22, 600),
+        // Long dot products, of which the shorter side may be copied.
+        ([40, 64, 33], 10, 300),
+        ([5, 12, 4], 100, 270),
         // Long columns, more tiles of which than are copied at a time.
         ([600, 577, 25], 300, 300),
         ([577, 25, 30], 318, 300),
