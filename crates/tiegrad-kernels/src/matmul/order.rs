@@ -172,7 +172,7 @@ impl<T: Scalar> Gemm<T> {
                 // One beside tiles of four, or alone, fills less of the time.
                 let vectors = vectors_of(n);
                 let alone = n >= lanes && vectors % 4 == 1;
-                real(vectors) + if alone { 0.3 } else { 0.0 }
+                real(vectors) + if alone { 0.25 } else { 0.0 }
             };
             let products = m * (k + 2.0);
             if contiguous {
@@ -181,16 +181,18 @@ impl<T: Scalar> Gemm<T> {
                 row * (apart * products + 0.25 * k) + 110.0
             }
         };
-        // ... and of dot products, whose lanes are summed at the end. Columns that are not contiguous are copied, and `a` is read once more for dot products beside tiles, and
-        // for every three groups of columns (`dots.rs`); contiguous columns pass over few of its rows at a time.
+        // ... and of dot products, whose lanes are summed at the end. Columns that are not contiguous are copied, and `a` is read once more for dot products beside tiles and
+        // for every three groups of columns (`dots.rs`), or for each if rows are so long that those of a group are gone by then.
+        let far = self.k.saturating_mul(size) > 7 << 10;
         let dots = |n: usize| {
             let columns = real(n);
             let sums = columns * m * (1.2 * vectors + 1.5);
             if contiguous {
                 return sums + 210.0;
             }
-            let passes = n.div_ceil(12).saturating_sub(usize::from(n == self.n));
-            let sums = sums + 0.2 * real(passes) * m * k;
+            let group = if far { 4 } else { 12 };
+            let passes = n.div_ceil(group).saturating_sub(usize::from(n == self.n));
+            let sums = sums + 0.25 * real(passes) * m * k;
             match n {
                 _ if easily_copied && n == self.n => sums + 2.0 * columns * vectors + 200.0,
                 _ if n <= COPIED_COLUMNS && holds_columns(n, self.k, size) => {
