@@ -95,7 +95,7 @@ fn reads_in_place<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && g.b_col == 1
         && g.m * g.k * size <= PASSES
         && g.n.saturating_mul((g.m + g.k) * size) <= second_level()
-        && !(g.b_row * size).is_multiple_of(1024)
+        && (!(g.b_row * size).is_multiple_of(1024) || (g.b as usize).is_multiple_of(64))
         && !has_far_columns(g)
 }
 

@@ -55,7 +55,8 @@ impl<V: Vector> Kernel for InPlace<'_, V> {
         let InPlace { g, room } = self;
         let size = size_of::<V::Elem>();
         // A strip that is not in the cache already is read from its rows by the first tile alone.
-        let copies = Strip::<V, WIDE, false>::copies(g.m) && g.k * g.n * size > NEAR;
+        let apart = (g.b_row * size).is_multiple_of(1024) && !(g.b as usize).is_multiple_of(64);
+        let copies = Strip::<V, WIDE, false>::copies(g.m) && (apart || g.k * g.n * size > NEAR);
         let to = if copies {
             room.wrapping_add(A_BYTES / size)
         } else {
