@@ -367,6 +367,8 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                     for v in 0..N {
                         V::prefetch(line.wrapping_add(v * V::LANES));
                     }
+                    // One more line, where rows do not begin at one.
+                    V::prefetch(line.wrapping_add(N * V::LANES - 1));
                 }
                 asked += 1;
                 part = ahead / groups;
