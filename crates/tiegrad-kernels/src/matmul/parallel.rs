@@ -9,6 +9,8 @@ use crate::threads::{self, parallel_for};
 pub(super) const PARALLEL: usize = 1 << 19;
 /// Multiply-adds from which operands are copied whole.
 const LARGE: usize = 1 << 24;
+/// Bytes of a `b` that each thread may read; a quarter of it if each must copy it too.
+const NEAR: usize = 256 << 10;
 
 /// One large product over threads: columns where there are many (so that each part of `b` is packed once), else
 /// rows.
@@ -24,7 +26,14 @@ pub(super) unsafe fn split<T: Scalar>(g: &Gemm<T>) {
         // SAFETY: promised by the caller.
         return unsafe { T::gemm(g) };
     }
-    let by_columns = g.n >= 128 && g.n >= g.m || g.n > 1 && g.m < 12 * threads;
+    // Where rows of the result do not begin at lines of the cache, parts side by side share one in every row, for which threads wait; parts one below the other share one line in all, but
+    // each reads all of `b`. (Measured on Emerald Rapids: 1.05 to 1.7 times as fast.)
+    let size = size_of::<T>();
+    let apart = (g.c as usize | g.c_row.wrapping_mul(size)).is_multiple_of(64);
+    let near =
+        g.k.saturating_mul(g.n).saturating_mul(size) <= if g.b_col == 1 { NEAR } else { NEAR / 4 };
+    let below = !apart && near && g.m >= 48 * threads;
+    let by_columns = g.n >= 128 && g.n >= g.m && !below || g.n > 1 && g.m < 12 * threads;
     let (len, unit) = if by_columns { (g.n, 32) } else { (g.m, 24) };
     // A few parts per thread, so that a thread that starts late takes fewer; not many of a large product, since each copies
     // the operand that it shares with the others.
