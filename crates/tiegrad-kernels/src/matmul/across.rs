@@ -6,7 +6,7 @@
 use super::Gemm;
 use super::blocks::{A_BYTES, B_BYTES, Pack, copy_tiles, tile_pitch, with_room};
 use super::gemm::depth;
-use super::tile::{Strip, Strips, WIDE, most_rows, some_tiles};
+use super::tile::{Strip, Strips, WIDE, high_tiles, most_rows, some_tiles};
 use super::vector::{Kernel, NV, Vector};
 use crate::cache::second_level;
 
@@ -27,6 +27,7 @@ pub(super) fn goes_across<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && has_rows_of_tiles::<V>(g)
         && (g.n >= WIDE * V::LANES || !has_far_columns(g))
         && second_level() > LARGE
+        && !high_tiles::<V>(g)
         && (g.k.saturating_mul(g.n) > NEAR / size_of::<V::Elem>() || writes_far(g))
 }
 

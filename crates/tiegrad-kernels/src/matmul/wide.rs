@@ -5,7 +5,7 @@
 
 use super::Gemm;
 use super::blocks::{A_BYTES, Pack, TOGETHER, copy_strips, copy_tiles, tile_pitch, with_room};
-use super::tile::{Strip, Strips, WIDE, many_registers, most_rows, tiles};
+use super::tile::{Strip, Strips, WIDE, high_tiles, many_registers, most_rows, tiles};
 use super::vector::{Kernel, NV, Vector};
 
 /// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
@@ -15,7 +15,11 @@ use super::vector::{Kernel, NV, Vector};
 pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
     let height = most_rows::<V, WIDE>();
     let size = size_of::<V::Elem>();
-    if const { !many_registers::<V>() } || g.m <= 4 * height || g.n < WIDE * V::LANES {
+    if const { !many_registers::<V>() }
+        || g.m <= 4 * height
+        || g.n < WIDE * V::LANES
+        || high_tiles::<V>(g)
+    {
         // SAFETY: promised by the caller.
         return unsafe { V::call(Strips::<V>(g)) };
     }

@@ -399,6 +399,9 @@ fn sampled_large_sizes_on_every_path() {
         ([130, 28, 25], 94, 300),
         ([25, 97, 130], 45, 450),
         ([25, 97, 130], 22, 600),
+        // A few high tiles, with a near `b` and with one that is not.
+        ([8, 24, 17], 150, 300),
+        ([30, 72, 40], 900, 310),
         // Long dot products, of which the shorter side may be copied.
         ([40, 64, 33], 10, 300),
         ([5, 12, 4], 100, 270),
