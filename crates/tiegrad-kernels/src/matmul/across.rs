@@ -85,7 +85,7 @@ pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>) {
 /// Bytes of an `a` that passes once for each strip of `b`.
 const PASSES: usize = 64 << 10;
 
-/// Whether `b` is better read where it lies, strip after strip: so few rows of tiles pass that a copy of it does not pay. Not where its rows fall on few sets of the cache, nor where it
+/// Whether `b` is better read where it lies, strip after strip: so few rows of tiles pass that a copy of it does not pay. Not where its rows fall on few sets of the cache and do not begin at lines, nor where it
 /// and the result do not stay in the second-level cache. (Measured with up to eight rows of tiles: 1.05 to 1.15 times as fast, or 0.95 to 1.0 while others use the same core; beyond that
 /// cache 0.84 to 0.93 in f64.)
 #[inline(always)]

@@ -455,6 +455,9 @@ unsafe fn transpose_all<V: Vector>(
 
 /// Copies a matrix of `k` rows and `cols` columns to contiguous rows, `width` apart. Where columns are contiguous, up to a vector is written beyond the
 /// last one, as far as the row has room.
+///
+/// # Safety
+/// To run it: the matrix is valid for reads, `to` for writes of `k` rows of `width`, and the processor has the vector's instruction set.
 pub(super) struct Pack<V: Vector> {
     pub(super) from: *const V::Elem,
     pub(super) k: usize,
@@ -477,7 +480,7 @@ impl<V: Vector> Kernel for Pack<V> {
             to,
             width,
         } = self;
-        // SAFETY: p < k and c < cols; the caller promises that such elements are valid on both sides.
+        // SAFETY: p < k, and what is read has c < cols; what is written is within rows of `width`. The caller promises that such elements are valid.
         unsafe {
             if col == 1 {
                 // Row by row, as memory is read ahead.

@@ -1,4 +1,4 @@
-//! Dot products whose right operand has rows: its columns are copied one after the other first.
+//! Dot products of which one side is copied first: columns of a right operand that has rows, one after the other, and rows or columns of the shorter side that do not begin at lines of the cache.
 
 use super::Gemm;
 use super::blocks::{B_BYTES, Pack, with_room};
@@ -44,7 +44,7 @@ unsafe fn long<V: Vector>(g: &Gemm<V::Elem>) {
     } else {
         (g.b, g.b_col, g.n)
     };
-    let aligned = (first as usize | step * size).is_multiple_of(LINE);
+    let aligned = (first as usize | (step * size)).is_multiple_of(LINE);
     // SAFETY: promised by the caller; the room holds the copy.
     unsafe {
         if aligned || !holds_columns(count, g.k, size) {

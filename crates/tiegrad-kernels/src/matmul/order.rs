@@ -163,8 +163,8 @@ impl<T: Scalar> Gemm<T> {
         } else {
             1.0
         };
-        // Cycles, fitted to the times of 3,600 products of 4 to 1,500 rows on Emerald Rapids, half of which began at lines of the cache: of tiles, whose vectors at the right end of a row are partly empty
-        // and which copy columns that are contiguous ...
+        // Cycles, fitted to the times of 3,600 products of 4 to 1,500 rows on Emerald Rapids, half of which began at lines of the cache: of tiles, whose vectors at the
+        // right end of a row are partly empty and which copy columns that are contiguous ...
         let tiles = |n: usize| {
             let row = if bytes == 64 && fits_half(self.k, n, lanes) {
                 0.95
@@ -181,19 +181,24 @@ impl<T: Scalar> Gemm<T> {
                 row * (apart * products + 0.25 * k) + 110.0
             }
         };
-        // ... and of dot products, whose lanes are summed at the end. Columns that are not contiguous are copied, and an `a` that is not near is read once more for dot products beside
-        // tiles and for every three groups of columns (`dots.rs`), or for each if rows are so long that those of a group are gone by then. Sizes and not what the processor has, so
-        // that its caches change no bit.
+        // ... and of dot products, whose lanes are summed at the end. Columns that are not contiguous are copied, and `a` is read once more for dot products beside
+        // tiles and for every three groups of columns (`dots.rs`), or for each if rows are so long that those of a group are gone by then; where columns are contiguous,
+        // what is near costs nothing. Sizes and not what the processor has, so that its caches change no bit.
         let row = self.k.saturating_mul(size);
         let group = if row > 7 << 10 { 4 } else { 12 };
-        let far = !contiguous || self.m.saturating_mul(row) > 256 << 10;
+        let rows = self.m.saturating_mul(row);
+        let reading = if rows > 2 << 20 {
+            // From beyond the second-level cache.
+            0.1 * real(size)
+        } else if !contiguous || rows > 256 << 10 {
+            0.25
+        } else {
+            0.0
+        };
         let dots = |n: usize| {
             let columns = real(n);
-            let mut cost = columns * m * (1.2 * vectors + 1.5);
-            if far {
-                let again = n.div_ceil(group).saturating_sub(usize::from(n == self.n));
-                cost += 0.25 * real(again) * m * k;
-            }
+            let again = n.div_ceil(group).saturating_sub(usize::from(n == self.n));
+            let cost = columns * m * (1.2 * vectors + 1.5) + reading * real(again) * m * k;
             match n {
                 _ if contiguous => cost + 210.0,
                 _ if easily_copied && n == self.n => cost + 2.0 * columns * vectors + 200.0,

@@ -261,6 +261,12 @@ fn the_thread_count_changes_no_bit() {
         // A `b` beyond the cache, of several blocks of columns.
         (1, 1, 9, 1100, 600),
         (1, 1, 100, 1500, 520),
+        // Rows that share lines, with a near `b`.
+        (1, 1, 100, 131, 60),
+        (1, 1, 200, 210, 30),
+        // A few high tiles.
+        (1, 1, 20, 300, 310),
+        (1, 1, 60, 900, 310),
         // Short sums.
         (1, 1, 700, 600, 3),
         (1, 1, 700, 600, 7),

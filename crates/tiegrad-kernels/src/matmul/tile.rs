@@ -1,6 +1,6 @@
 //! Tiles of the result that are held in registers.
 
-use super::few::{NEAR, has_small_rows, rows, small_rows};
+use super::few::{self, has_small_rows, rows, small_rows};
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
 use crate::scalar::Arithmetic;
@@ -20,6 +20,11 @@ pub(super) fn wide_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     many_registers::<V>() || g.m <= V::MR / 2
 }
 
+/// Bytes of a wide strip of `b` that does not stay in the first-level cache from tile to tile.
+const LONG: usize = 64 << 10;
+/// Bytes of a `b` that copies would not find near either.
+const LARGE: usize = 1 << 20;
+
 /// Whether `b` is better read where it lies by tiles as high as there are: strips of it do not stay in the first-level cache, and wide tiles would read each twice as often. For a few
 /// rows of tiles; past that for a `b` that copies would not find near either, unless its rows are whole pages apart, so that a strip falls on few sets of the cache. (Measured on Emerald Rapids:
 /// 1.1 to 1.5 times as fast for up to 24 rows, 1.05 to 1.25 for more.)
@@ -30,14 +35,14 @@ pub(super) fn high_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         || g.b_col != 1
         || g.m <= V::MR / 2
         || g.n < WIDE * V::LANES
-        || g.k * WIDE * V::LANES * size <= NEAR
+        || g.k.saturating_mul(WIDE * V::LANES * size) <= LONG
     {
         return false;
     }
     let most = if g.a_col == 1 { 6 } else { 4 };
     g.m <= 2 * V::MR
         || g.m <= most * V::MR
-            && g.k.saturating_mul(g.n).saturating_mul(size) > FAR
+            && g.k.saturating_mul(g.n).saturating_mul(size) > LARGE
             && !(g.b_row * size).is_multiple_of(4096)
 }
 
@@ -62,7 +67,7 @@ impl<V: Vector> Kernel for Strips<'_, V> {
             }
             let bytes = g.k.saturating_mul(g.n).saturating_mul(size_of::<V::Elem>());
             if g.m == 1 && g.n >= 4 * V::LANES && g.k >= 8
-                || g.m == 2 && g.n >= 4 * V::LANES && bytes >= NEAR
+                || g.m == 2 && g.n >= 4 * V::LANES && bytes >= few::NEAR
             {
                 return rows::<V>(g);
             }

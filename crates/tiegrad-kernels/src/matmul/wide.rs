@@ -38,7 +38,7 @@ pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
 
 /// Bytes of a block of rows of `a`.
 const BLOCK_OF_A: usize = 384 << 10;
-/// Bytes of a `b` of which no strip is copied.
+/// Bytes of a `b` of which no strip is copied, unless its rows fall on few sets of the cache and lie across its lines.
 const NEAR: usize = 128 << 10;
 
 /// Rows of `a` of a block.
@@ -58,9 +58,10 @@ impl<V: Vector> Kernel for InPlace<'_, V> {
     unsafe fn run(self) {
         let InPlace { g, room } = self;
         let size = size_of::<V::Elem>();
-        // A strip that is not in the cache already is read from its rows by the first tile alone.
-        let apart = (g.b_row * size).is_multiple_of(1024) && !(g.b as usize).is_multiple_of(64);
-        let copies = Strip::<V, WIDE, false>::copies(g.m) && (apart || g.k * g.n * size > NEAR);
+        // A strip that is not in the cache already, or does not stay there, is read from its rows by the first tile alone. (The stride of a single row, or of none, may be any.)
+        let scattered =
+            g.b_row.wrapping_mul(size).is_multiple_of(1024) && !(g.b as usize).is_multiple_of(64);
+        let copies = Strip::<V, WIDE, false>::copies(g.m) && (scattered || g.k * g.n * size > NEAR);
         let to = if copies {
             room.wrapping_add(A_BYTES / size)
         } else {

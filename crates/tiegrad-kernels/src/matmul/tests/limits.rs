@@ -1,6 +1,8 @@
 //! Strides and lengths at the ends of what a product can have.
 
+use super::paths::levels;
 use super::*;
+use crate::matmul::{Gemm, gemm_at};
 
 /// `c = a @ b`.
 fn plain(s: MatmulShape, a: Mat<'_, f32>, b: Mat<'_, f32>, c: MatMut<'_, f32>) {
@@ -102,6 +104,24 @@ fn the_stride_of_a_single_row_is_no_distance() {
     let b = Mat::new(&b, k).t();
     plain(MatmulShape::new(1, n, k), a, b, out);
     assert!(c.iter().all(|&c| c == k as f32));
+}
+
+/// The stride of rows of a `b` that there are none of, as attention has them where nothing is seen yet.
+#[test]
+fn the_stride_of_no_row_is_no_distance() {
+    for (m, n) in [(32, 64), (40, 300), (8, 300), (3, 20)] {
+        for level in levels() {
+            let mut c = vec![f32::NAN; m * n];
+            let mut g = Gemm::new(m, n, 0);
+            (g.a_row, g.a_col) = (1, 1);
+            (g.b_row, g.b_col) = (usize::MAX, 1);
+            (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+            g.orient(|| level);
+            // SAFETY: the result has these sizes and strides; no element of an operand is read.
+            unsafe { gemm_at(level, &g) };
+            assert!(c.iter().all(|&c| c == 0.0), "{level:?} ({m},0,{n})");
+        }
+    }
 }
 
 /// Two to four columns so long that the room for copies does not hold them. The numbers are small integers, whose sums are exact in any order.
