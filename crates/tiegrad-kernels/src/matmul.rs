@@ -313,8 +313,7 @@ fn general<T: Scalar>(
     let of_c = (c.batch, [c.row, c.col]);
     let mut g = Gemm::of(s, alpha, a, b, beta, epilogue, c);
     if s.k == 0 {
-        // Nothing is read, and no stride is too large for it.
-        (g.a_row, g.a_col, g.b_row, g.b_col) = (0, 1, 0, 1);
+        g.read_nothing();
     }
     if s.is_single() {
         // The smallest have been seen; those with unusual strides may be computed as any other.
@@ -439,6 +438,11 @@ impl<T: Scalar> Gemm<T> {
             && self.activation != Activation::Relu
     }
 
+    /// Gives operands without elements usual strides, as theirs may be anything.
+    fn read_nothing(&mut self) {
+        (self.a_row, self.a_col, self.b_row, self.b_col) = (0, 1, 0, 1);
+    }
+
     /// Runs the product on this thread.
     ///
     /// # Safety
@@ -446,6 +450,9 @@ impl<T: Scalar> Gemm<T> {
     #[inline]
     pub(crate) unsafe fn run(mut self) {
         if self.m != 0 && self.n != 0 {
+            if self.k == 0 {
+                self.read_nothing();
+            }
             self.orient(simd::level);
             // SAFETY: promised by the caller.
             unsafe { T::gemm(&self) };

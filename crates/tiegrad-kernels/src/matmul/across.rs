@@ -8,6 +8,7 @@ use super::blocks::{A_BYTES, B_BYTES, Pack, copy_tiles, tile_pitch, with_room};
 use super::gemm::depth;
 use super::tile::{Strip, Strips, WIDE, high_tiles, most_rows, some_tiles};
 use super::vector::{Kernel, NV, Vector};
+use super::wide::crowds;
 use crate::cache::second_level;
 
 /// Bytes of a second-level cache above which it holds a block of `b` beside what passes.
@@ -85,7 +86,7 @@ pub(super) unsafe fn across<V: Vector>(g: &Gemm<V::Elem>) {
 /// Bytes of an `a` that passes once for each strip of `b`.
 const PASSES: usize = 64 << 10;
 
-/// Whether `b` is better read where it lies, strip after strip: so few rows of tiles pass that a copy of it does not pay. Not where its rows fall on few sets of the cache and do not begin at lines, nor where it
+/// Whether `b` is better read where it lies, strip after strip: so few rows of tiles pass that a copy of it does not pay. Not where it [`crowds`], nor where it
 /// and the result do not stay in the second-level cache. (Measured with up to eight rows of tiles: 1.05 to 1.15 times as fast, or 0.95 to 1.0 while others use the same core; beyond that
 /// cache 0.84 to 0.93 in f64.)
 #[inline(always)]
@@ -96,7 +97,7 @@ fn reads_in_place<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && g.b_col == 1
         && g.m * g.k * size <= PASSES
         && g.n.saturating_mul((g.m + g.k) * size) <= second_level()
-        && (!(g.b_row * size).is_multiple_of(1024) || (g.b as usize).is_multiple_of(64))
+        && !crowds(g)
         && !has_far_columns(g)
 }
 

@@ -9,8 +9,9 @@ use crate::simd::array;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// Bytes of a row, and rows or columns, from which a copy of the shorter side repays itself.
+/// Bytes of a row or column from which a copy of the shorter side repays itself.
 const LONG: usize = 1024;
+/// Rows or columns of the longer side from which it does.
 const MANY: usize = 32;
 
 /// The product as dot products of rows of `a` and columns of `b`, both contiguous.

@@ -184,13 +184,13 @@ impl<T: Scalar> Gemm<T> {
         // ... and of dot products, whose lanes are summed at the end. Columns that are not contiguous are copied, and `a` is read once more for dot products beside
         // tiles and for every three groups of columns (`dots.rs`), or for each if rows are so long that those of a group are gone by then; where columns are contiguous,
         // what is near costs nothing. Sizes and not what the processor has, so that its caches change no bit.
-        let row = self.k.saturating_mul(size);
-        let group = if row > 7 << 10 { 4 } else { 12 };
-        let rows = self.m.saturating_mul(row);
-        let reading = if rows > 2 << 20 {
+        let row_bytes = self.k.saturating_mul(size);
+        let group = if row_bytes > 7 << 10 { 4 } else { 12 };
+        let bytes_of_a = self.m.saturating_mul(row_bytes);
+        let reading = if bytes_of_a > 2 << 20 {
             // From beyond the second-level cache.
             0.1 * real(size)
-        } else if !contiguous || rows > 256 << 10 {
+        } else if !contiguous || bytes_of_a > 256 << 10 {
             0.25
         } else {
             0.0

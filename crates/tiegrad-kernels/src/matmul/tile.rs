@@ -27,7 +27,7 @@ const LARGE: usize = 1 << 20;
 
 /// Whether `b` is better read where it lies by tiles as high as there are: strips of it do not stay in the first-level cache, and wide tiles would read each twice as often. For a few
 /// rows of tiles; past that for a `b` that copies would not find near either, unless its rows are whole pages apart, so that a strip falls on few sets of the cache. (Measured on Emerald Rapids:
-/// 1.1 to 1.5 times as fast for up to 24 rows, 1.05 to 1.25 for more.)
+/// 1.0 to 1.6 times as fast for up to 24 rows, 1.0 to 1.27 for more.)
 #[inline(always)]
 pub(super) fn high_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     let size = size_of::<V::Elem>();

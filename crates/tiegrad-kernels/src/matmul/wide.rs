@@ -38,12 +38,18 @@ pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
 
 /// Bytes of a block of rows of `a`.
 const BLOCK_OF_A: usize = 384 << 10;
-/// Bytes of a `b` of which no strip is copied, unless its rows fall on few sets of the cache and lie across its lines.
+/// Bytes of a `b` of which no strip is copied, unless it [`crowds`].
 const NEAR: usize = 128 << 10;
 
 /// Rows of `a` of a block.
 pub(super) fn rows_of_block(k: usize, size: usize) -> usize {
     (BLOCK_OF_A / (size * k.max(1))).max(48)
+}
+
+/// Whether rows of `b` fall on a quarter of the first-level cache's sets or less, and begin within lines, of which they take one more then.
+#[inline(always)]
+pub(super) fn crowds<T>(g: &Gemm<T>) -> bool {
+    (g.b_row * size_of::<T>()).is_multiple_of(1024) && !(g.b as usize).is_multiple_of(64)
 }
 
 /// One block of rows, with `b` where it lies.
@@ -58,10 +64,8 @@ impl<V: Vector> Kernel for InPlace<'_, V> {
     unsafe fn run(self) {
         let InPlace { g, room } = self;
         let size = size_of::<V::Elem>();
-        // A strip that is not in the cache already, or does not stay there, is read from its rows by the first tile alone. (The stride of a single row, or of none, may be any.)
-        let scattered =
-            g.b_row.wrapping_mul(size).is_multiple_of(1024) && !(g.b as usize).is_multiple_of(64);
-        let copies = Strip::<V, WIDE, false>::copies(g.m) && (scattered || g.k * g.n * size > NEAR);
+        // A strip that is not in the cache already, or does not stay there, is read from its rows by the first tile alone.
+        let copies = Strip::<V, WIDE, false>::copies(g.m) && (crowds(g) || g.k * g.n * size > NEAR);
         let to = if copies {
             room.wrapping_add(A_BYTES / size)
         } else {
