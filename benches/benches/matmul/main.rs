@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use peers::{Float, Form, Problem, Run};
 use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 /// (batch, m, k, n)
@@ -129,9 +130,10 @@ fn main() {
     let o = options();
     peers::set_threads(o.threads);
     println!(
-        "{} thread(s), tiegrad on {}, {} rounds of {} ms",
+        "{} thread(s), tiegrad on {}{}, {} rounds of {} ms",
         o.threads,
         tiegrad_kernels::instruction_set(),
+        peers::kernels(),
         o.rounds,
         o.milliseconds
     );
@@ -281,10 +283,11 @@ fn run<T: Float>(
     let b = numbers(p.batch * p.k * p.n);
     let mut c = vec![T::default(); p.batch * p.m * p.n];
     let mut times = vec![Vec::new(); peers.len()];
-    for round in 0..o.rounds {
-        for i in 0..peers.len() {
-            // Another order every round.
-            let i = (i + round) % peers.len();
+    let mut order: Vec<usize> = (0..peers.len()).collect();
+    for _ in 0..o.rounds {
+        // Another order every round, and not only another first one: a core's clock follows what ran before, so that none may always come after the same other.
+        order.shuffle(&mut rng);
+        for &i in &order {
             let f = peers[i].1;
             times[i].push(time(o, || {
                 // SAFETY: the vectors hold the problem's matrices.

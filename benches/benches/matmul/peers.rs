@@ -1,6 +1,6 @@
 //! The libraries that are compared, each as one function from a problem and three pointers.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_char, c_int};
 use std::sync::OnceLock;
 
 use faer::linalg::matmul::matmul as faer_matmul;
@@ -103,11 +103,8 @@ fn openblas() -> Option<&'static Library> {
         .get_or_init(|| {
             // It knows processors by their models, and takes one that is newer than itself for a very old one. These kernels are its choice for most processors with AVX-512.
             #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx512f")
-                && std::env::var_os("OPENBLAS_CORETYPE").is_none()
-            {
-                // SAFETY: the program has one thread yet.
-                unsafe { std::env::set_var("OPENBLAS_CORETYPE", "SkylakeX") };
+            if is_x86_feature_detected!("avx512f") {
+                set_unless_set("OPENBLAS_CORETYPE", "SkylakeX");
             }
             load("libopenblas.so.0")
         })
@@ -116,7 +113,62 @@ fn openblas() -> Option<&'static Library> {
 
 fn blis() -> Option<&'static Library> {
     static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    LIBRARY.get_or_init(|| load("libblis.so.4")).as_ref()
+    LIBRARY
+        .get_or_init(|| {
+            // As above, but only with AMD's processors after Zen 4, which it takes for ones without vectors. Its kernels for AVX-512 are the fastest that it has for Zen 5.
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx512f") && is_amds_after_zen_4() {
+                set_unless_set("BLIS_ARCH_TYPE", "skx");
+            }
+            load("libblis.so.4")
+        })
+        .as_ref()
+}
+
+/// Leaves what a user chose.
+#[cfg(target_arch = "x86_64")]
+fn set_unless_set(name: &str, value: &str) {
+    if std::env::var_os(name).is_none() {
+        // SAFETY: libraries are loaded while the program has one thread.
+        unsafe { std::env::set_var(name, value) };
+    }
+}
+
+/// By maker and family (AMD, Architecture Programmer's Manual, volume 3, E.3.2; Zen 3 and Zen 4 are family 0x19).
+#[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "unsafe functions in older Rust")]
+fn is_amds_after_zen_4() -> bool {
+    use std::arch::x86_64::__cpuid;
+    // SAFETY: every x86-64 processor has the instruction.
+    let (maker, version) = unsafe { (__cpuid(0), __cpuid(1).eax) };
+    let family = (version >> 8 & 0xf) + (version >> 20 & 0xff);
+    maker.ecx.to_le_bytes() == *b"cAMD" && family > 0x19
+}
+
+/// The kernels that OpenBLAS and BLIS chose, for the first line of the output.
+pub(crate) fn kernels() -> String {
+    let name = |library: &'static str, name: Option<*const c_char>| {
+        let name = name.filter(|name| !name.is_null())?;
+        // SAFETY: both return strings that are never freed.
+        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+        Some(format!(", {library} on {name}"))
+    };
+    // SAFETY: these are the functions' C declarations.
+    let (core, arch) = unsafe {
+        type Name = unsafe extern "C" fn() -> *const c_char;
+        let core = openblas().and_then(|l| l.get::<Name>(b"openblas_get_corename\0").ok());
+        let id = blis().and_then(|l| {
+            let id = l.get::<unsafe extern "C" fn() -> c_int>(b"bli_arch_query_id\0");
+            let string =
+                l.get::<unsafe extern "C" fn(c_int) -> *const c_char>(b"bli_arch_string\0");
+            Some(string.ok()?(id.ok()?()))
+        });
+        (core.map(|core| core()), id)
+    };
+    [name("OpenBLAS", core), name("BLIS", arch)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// `cblas_sgemm` or `cblas_dgemm`.
