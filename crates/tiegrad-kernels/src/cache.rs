@@ -30,11 +30,24 @@ pub(crate) fn asking_gains() -> bool {
     is_intels()
 }
 
-/// Whether the processor is one of Intel's, asked of it once.
+/// Whether wide tiles after the first of a strip gain by asking for rows of the right operand. Measured: Emerald Rapids, up to 1.14 times as fast; Zen 5, which reads them ahead by itself, 0.97 to 1.0. On other
+/// processors they ask, but for Zen 4, for which kernels were fast without it.
+#[inline(always)]
+pub(crate) fn asking_rows_gains() -> bool {
+    !is_by(b"AuthenticAMD")
+}
+
+/// Whether the processor is one of Intel's.
 #[inline(always)]
 fn is_intels() -> bool {
-    static INTELS: OnceLock<bool> = OnceLock::new();
-    *INTELS.get_or_init(|| maker().is_some_and(|maker| maker == *b"GenuineIntel"))
+    is_by(b"GenuineIntel")
+}
+
+/// Whether that is the processor's maker, which is asked of it once.
+#[inline(always)]
+fn is_by(name: &[u8; 12]) -> bool {
+    static MAKER: OnceLock<Option<[u8; 12]>> = OnceLock::new();
+    MAKER.get_or_init(maker).as_ref() == Some(name)
 }
 
 /// What the processor's maker calls itself.

@@ -107,6 +107,40 @@ impl Vector for __m512 {
             _mm512_storeu_ps(to.add(3 * to_stride), _mm512_shuffle_ps::<0xee>(b, d));
         }
     }
+    const LONG: usize = 8;
+    #[inline(always)]
+    unsafe fn transpose_long(from: impl Fn(usize) -> *const f32, to: *mut f32, to_stride: usize) {
+        // SAFETY: runs of 8 elements are read and rows of 16 written, as the caller promises.
+        unsafe {
+            // Runs l and l + 8 in the halves of one vector, so that a quarter has elements 0 to 3 or 4 to 7 of a run; 4 x 4 transposes in each quarter, of runs 0 to 3 with
+            // 8 to 11 and of 4 to 7 with 12 to 15; then quarters with the same elements side by side.
+            let mut runs = [_mm512_setzero_ps(); 8];
+            for l in 0..8 {
+                let low = _mm512_castps256_ps512(_mm256_loadu_ps(from(l)));
+                runs[l] = _mm512_insertf32x8::<1>(low, _mm256_loadu_ps(from(l + 8)));
+            }
+            let mut quarters = [_mm512_setzero_pd(); 8];
+            for q in 0..2 {
+                let [r0, r1, r2, r3] = [0, 1, 2, 3].map(|l| runs[4 * q + l]);
+                let (a, b) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
+                let (c, d) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
+                let [a, b, c, d] = [a, b, c, d].map(|v| _mm512_castps_pd(v));
+                quarters[4 * q] = _mm512_unpacklo_pd(a, c);
+                quarters[4 * q + 1] = _mm512_unpackhi_pd(a, c);
+                quarters[4 * q + 2] = _mm512_unpacklo_pd(b, d);
+                quarters[4 * q + 3] = _mm512_unpackhi_pd(b, d);
+            }
+            let even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+            let odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+            for p in 0..4 {
+                let (x, y) = (quarters[p], quarters[p + 4]);
+                let first = _mm512_permutex2var_pd(x, even, y);
+                let second = _mm512_permutex2var_pd(x, odd, y);
+                _mm512_storeu_pd(to.add(p * to_stride).cast(), first);
+                _mm512_storeu_pd(to.add((p + 4) * to_stride).cast(), second);
+            }
+        }
+    }
     #[inline(always)]
     unsafe fn pick(from: [Self; 2], at: *const u32) -> Self {
         // SAFETY: promised by the caller.

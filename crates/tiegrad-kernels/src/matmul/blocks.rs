@@ -445,11 +445,20 @@ unsafe fn transpose_all<V: Vector>(
     to: *mut V::Elem,
     width: usize,
 ) {
-    for p in (0..k).step_by(V::HALF) {
+    // SAFETY: `at` is at most so many less than k as a run is long; the rest is promised by the caller.
+    unsafe {
         // The last ones with some that have been copied before.
-        let at = p.min(k - V::HALF);
-        // SAFETY: at + HALF <= k; the rest is promised by the caller.
-        unsafe { V::transpose(|l| column(l).add(at), to.add(at * width), width) };
+        if k >= V::LONG {
+            for p in (0..k).step_by(V::LONG) {
+                let at = p.min(k - V::LONG);
+                V::transpose_long(|l| column(l).add(at), to.add(at * width), width);
+            }
+        } else {
+            for p in (0..k).step_by(V::HALF) {
+                let at = p.min(k - V::HALF);
+                V::transpose(|l| column(l).add(at), to.add(at * width), width);
+            }
+        }
     }
 }
 

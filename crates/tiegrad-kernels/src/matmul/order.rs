@@ -145,7 +145,8 @@ impl<T: Scalar> Gemm<T> {
         if self.k <= 16 || !T::VECTORIZED {
             return 0;
         }
-        let bytes = level().bytes();
+        let level = level();
+        let bytes = level.bytes();
         let lanes = bytes / size;
         // Powers of two: a division would take as long as the rest.
         let tail = self.n & (lanes - 1);
@@ -163,6 +164,8 @@ impl<T: Scalar> Gemm<T> {
         } else {
             1.0
         };
+        // What a vector of columns takes to be copied; the shortest are transposed in squares of their own length, or element by element.
+        let copied = if bytes == 16 { 3.0 } else { 0.07 * real(bytes) };
         // Cycles, fitted to the times of 3,600 products of 4 to 1,500 rows on Emerald Rapids, half of which began at lines of the cache: of tiles, whose vectors at the
         // right end of a row are partly empty and which copy columns that are contiguous ...
         let tiles = |n: usize| {
@@ -172,11 +175,16 @@ impl<T: Scalar> Gemm<T> {
                 // One beside tiles of four, or alone, fills less of the time.
                 let vectors = vectors_of(n);
                 let alone = n >= lanes && vectors % 4 == 1;
-                real(vectors) + if alone { 0.25 } else { 0.0 }
+                match level {
+                    // Two vectors wide, and an instruction more for each element of `a`.
+                    Level::Portable => 1.3 * real(vectors) + 0.5 * real(vectors % 2),
+                    _ if alone => real(vectors) + 0.25,
+                    _ => real(vectors),
+                }
             };
             let products = m * (k + 2.0);
             if contiguous {
-                row * (products + 0.07 * real(bytes) * k) + 220.0
+                row * (products + copied * k) + 220.0
             } else {
                 row * (apart * products + 0.25 * k) + 110.0
             }
@@ -201,7 +209,11 @@ impl<T: Scalar> Gemm<T> {
             let cost = columns * m * (1.2 * vectors + 1.5) + reading * real(again) * m * k;
             match n {
                 _ if contiguous => cost + 210.0,
-                _ if easily_copied && n == self.n => cost + 2.0 * columns * vectors + 200.0,
+                // (Lanes are picked one by one where there are no instructions for it.)
+                _ if easily_copied && n == self.n => {
+                    let picked = if level == Level::Portable { 15.0 } else { 2.0 };
+                    cost + picked * columns * vectors + 200.0
+                }
                 _ if n <= COPIED_COLUMNS && holds_columns(n, self.k, size) => {
                     cost + 7.0 * columns * vectors + 500.0
                 }

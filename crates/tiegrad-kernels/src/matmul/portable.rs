@@ -2,6 +2,10 @@
 
 use super::epilogue::relu;
 use super::vector::{Kernel, Vector, compiled_here};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m128, __m128d, _mm_add_pd, _mm_add_ps, _mm_mul_pd, _mm_mul_ps};
+#[cfg(target_arch = "x86_64")]
+use std::mem::transmute;
 
 /// The portable vector: 16 bytes, multiply and add apart unless the target has them as one.
 #[derive(Copy, Clone)]
@@ -9,7 +13,7 @@ pub(crate) struct Portable<T, const N: usize>([T; N]);
 
 // Lanes are written out: a loop over them would be one within each of a tile's loops, which costs the compiler more than all else.
 macro_rules! portable {
-    ($float:ident, $lanes:literal: $($lane:literal)*) => {
+    ($float:ident, $lanes:literal: $($lane:literal)*; $vector:ident, $add:ident, $mul:ident) => {
         impl Vector for Portable<$float, $lanes> {
             type Elem = $float;
             const LANES: usize = $lanes;
@@ -41,12 +45,9 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn load_part(p: *const $float, n: usize) -> Self {
-                let mut v = [0.0; $lanes];
-                for i in 0..n.min($lanes) {
-                    // SAFETY: promised by the caller.
-                    v[i] = unsafe { *p.add(i) };
-                }
-                Portable(v)
+                // Not by way of an array: a vector read from what was just written in parts waits for it.
+                // SAFETY: promised by the caller.
+                Portable([$(if $lane < n { unsafe { *p.add($lane) } } else { 0.0 }),*])
             }
             #[inline(always)]
             unsafe fn store_part(self, p: *mut $float, n: usize) {
@@ -59,7 +60,14 @@ macro_rules! portable {
             unsafe fn mul_add(self, b: Self, c: Self) -> Self {
                 #[cfg(target_arch = "aarch64")]
                 return Portable([$(self.0[$lane].mul_add(b.0[$lane], c.0[$lane])),*]);
-                #[cfg(not(target_arch = "aarch64"))]
+                // The compiler takes lanes apart and multiplies some of them one by one, unless it is told: 1.5 to 2 times as fast.
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: x86-64 has SSE2; the types are as many floats.
+                return unsafe {
+                    let [a, b, c] = [self, b, c].map(|v| transmute::<Self, $vector>(v));
+                    transmute::<$vector, Self>($add(c, $mul(a, b)))
+                };
+                #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
                 Portable([$(c.0[$lane] + self.0[$lane] * b.0[$lane]),*])
             }
             #[inline(always)]
@@ -109,5 +117,5 @@ macro_rules! portable {
         }
     };
 }
-portable!(f32, 4: 0 1 2 3);
-portable!(f64, 2: 0 1);
+portable!(f32, 4: 0 1 2 3; __m128, _mm_add_ps, _mm_mul_ps);
+portable!(f64, 2: 0 1; __m128d, _mm_add_pd, _mm_mul_pd);

@@ -3,6 +3,7 @@
 use super::few::{self, has_small_rows, rows, small_rows};
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
+use crate::cache::asking_rows_gains;
 use crate::scalar::Arithmetic;
 use std::ops::Range;
 
@@ -325,6 +326,27 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
     /// As [`Scalar::gemm`]; the rows are within the result. With `COPY`, as `run`.
     #[inline(always)]
     unsafe fn tile<const M: usize, const COPY: bool>(&self, i: usize, t: usize, g: &Gemm<V::Elem>) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if const { N > NV && !TAIL && !COPY && M >= 5 } && t > 0 && !asking_rows_gains() {
+                self.asking_tile::<M, COPY, false>(i, t, g);
+            } else {
+                self.asking_tile::<M, COPY, true>(i, t, g);
+            }
+        }
+    }
+
+    /// The same; without `ASK`, it asks for no rows of `b`.
+    ///
+    /// # Safety
+    /// As [`tile`](Self::tile).
+    #[inline(always)]
+    unsafe fn asking_tile<const M: usize, const COPY: bool, const ASK: bool>(
+        &self,
+        i: usize,
+        t: usize,
+        g: &Gemm<V::Elem>,
+    ) {
         // SAFETY: rows, columns and k are within the sizes, so the caller promises that the elements are valid.
         unsafe {
             let zero = V::splat(V::Elem::ZERO);
@@ -363,7 +385,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
                     for v in 0..N {
                         let from = b.wrapping_add(v * V::LANES);
                         bv[v] = self.load(from, v);
-                        if const { Self::ASKS } {
+                        if const { Self::ASKS && ASK } {
                             V::prefetch(from.wrapping_add(from_b));
                         }
                         if COPY {

@@ -78,6 +78,21 @@ pub(crate) trait Vector: Copy {
         to: *mut Self::Elem,
         to_stride: usize,
     );
+    /// Rows that `transpose_long` makes: HALF, or a multiple of it where longer runs take fewer loads.
+    const LONG: usize = Self::HALF;
+    /// The same as `transpose` for LONG rows and runs of LONG elements.
+    /// # Safety
+    /// Both sides are valid.
+    #[inline(always)]
+    unsafe fn transpose_long(
+        from: impl Fn(usize) -> *const Self::Elem,
+        to: *mut Self::Elem,
+        to_stride: usize,
+    ) {
+        const { assert!(Self::LONG == Self::HALF) };
+        // SAFETY: promised by the caller.
+        unsafe { Self::transpose(from, to, to_stride) };
+    }
     /// Lane l is element `at[l]` of the two vectors, one after the other.
     /// # Safety
     /// `at` is valid for `LANES` reads, of numbers below `2 * LANES`.

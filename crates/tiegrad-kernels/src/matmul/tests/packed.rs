@@ -86,6 +86,11 @@ fn a_copied_operand_gives_the_same_bits_on_every_path() {
     }
 }
 
+/// Whether transposed weights are not copied: portable vectors compute as dot products what others compute by tiles.
+fn prefers_dots() -> bool {
+    crate::instruction_set() == "portable"
+}
+
 /// What users call, with one room for all.
 fn as_called<N: Number>() {
     let mut room = PackRoom::new();
@@ -155,7 +160,7 @@ fn as_called<N: Number>() {
             copies += 1;
         }
     }
-    assert!(copies >= 2 || !N::VECTORIZED);
+    assert!(copies >= 2 || !N::VECTORIZED || prefers_dots());
 }
 
 #[test]
@@ -171,8 +176,9 @@ fn what_would_not_gain_is_not_copied() {
     let mut room = PackRoom::new();
     let mut copied = |m, n, b| !room.pack(m, 1024, n, b).copy.is_empty();
     let (plain, transposed) = (Mat::new(&b, 1024), Mat::new(&b, 1024).t());
-    assert!(copied(4, 1024, plain) && copied(128, 1024, transposed));
-    assert!(!copied(4, 1023, plain) && !copied(4, 1024, transposed));
+    assert!(copied(4, 1024, plain) && !copied(4, 1023, plain));
+    assert_ne!(copied(128, 1024, transposed), prefers_dots());
+    assert!(!copied(8, 1024, transposed));
     assert!(!copied(3, 1024, transposed) && !copied(129, 1024, plain));
     let mut small = |n, k| !room.pack(4, k, n, Mat::new(&b, k).t()).copy.is_empty();
     assert!(small(17, 16) && !small(16, 16));
