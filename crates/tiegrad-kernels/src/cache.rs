@@ -2,6 +2,15 @@
 
 use std::sync::OnceLock;
 
+/// Bytes of a line, on every processor that there are vectors for but Apple's, whose 128 are two of these.
+pub(crate) const LINE: usize = 64;
+
+/// Whether rows that are `stride` elements apart begin at lines.
+#[inline(always)]
+pub(crate) fn begin_at_lines<T>(first: *const T, stride: usize) -> bool {
+    (first as usize | stride.wrapping_mul(size_of::<T>())).is_multiple_of(LINE)
+}
+
 /// Bytes of a core's second-level cache, asked of the processor once; 1 MB where it does not tell.
 #[inline(always)]
 pub(crate) fn second_level() -> usize {

@@ -5,6 +5,7 @@ use super::tile::{Strip, Strips, many_registers, tiles, wide_tiles};
 use super::vector::{Kernel, NV, Vector};
 use super::wide::{CopiedStrips, rows_of_block, takes_wide_tiles};
 use crate::buffer::AlignedBuf;
+use crate::cache::LINE;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
@@ -307,7 +308,7 @@ pub(super) unsafe fn copy_strips<V: Vector, const N: usize>(
 /// From one tile of a copied `a` of `k` columns to the next: room for a vector written beyond its end, and an odd number of lines, so that tiles fall on all
 /// sets of the cache.
 pub(super) const fn tile_pitch<V: Vector>(k: usize, height: usize) -> usize {
-    let line = 64 / size_of::<V::Elem>();
+    let line = LINE / size_of::<V::Elem>();
     ((k * height + V::LANES).div_ceil(line) | 1) * line
 }
 
@@ -404,7 +405,7 @@ unsafe fn copy_tile<V: Vector>(
         let mut p = 0;
         if g.a_col == 1 && first + vectors * V::LANES <= readable {
             while g.k - p >= V::HALF {
-                if p.is_multiple_of(64 / size_of::<V::Elem>()) {
+                if p.is_multiple_of(LINE / size_of::<V::Elem>()) {
                     // The same lines of the next tile, whose rows are too short to be read ahead.
                     for r in rows..2 * rows {
                         V::prefetch(from.wrapping_add(r * g.a_row + p));

@@ -4,7 +4,9 @@ use super::Gemm;
 use super::blocks::{B_BYTES, Pack, with_room};
 use super::dots::dots;
 use super::gemm::first;
+use super::tile::whole_lines;
 use super::vector::{Kernel, MOST_LANES, Vector};
+use crate::cache::{LINE, begin_at_lines};
 use crate::simd::array;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -21,10 +23,13 @@ const MANY: usize = 32;
 #[inline(always)]
 pub(super) unsafe fn contiguous<V: Vector>(g: &Gemm<V::Elem>) {
     let size = size_of::<V::Elem>();
-    let line = const { V::LANES * size_of::<V::Elem>() == LINE };
     // SAFETY: promised by the caller.
     unsafe {
-        if line && g.k.saturating_mul(size) >= LONG && g.m.max(g.n) >= MANY && g.m.min(g.n) > 1 {
+        if const { whole_lines::<V>() }
+            && g.k.saturating_mul(size) >= LONG
+            && g.m.max(g.n) >= MANY
+            && g.m.min(g.n) > 1
+        {
             return long::<V>(g);
         }
         dots::<V>(g);
@@ -45,10 +50,9 @@ unsafe fn long<V: Vector>(g: &Gemm<V::Elem>) {
     } else {
         (g.b, g.b_col, g.n)
     };
-    let aligned = (first as usize | (step * size)).is_multiple_of(LINE);
     // SAFETY: promised by the caller; the room holds the copy.
     unsafe {
-        if aligned || !holds_columns(count, g.k, size) {
+        if begin_at_lines(first, step) || !holds_columns(count, g.k, size) {
             return dots::<V>(g);
         }
         let width = column_pitch(g.k, size);
@@ -72,9 +76,6 @@ unsafe fn long<V: Vector>(g: &Gemm<V::Elem>) {
         });
     }
 }
-
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
 
 /// The product as dot products, with columns of `b` copied.
 ///
@@ -129,7 +130,7 @@ pub(super) fn holds_columns(n: usize, k: usize, size: usize) -> bool {
 
 /// From one column of a copy to the next: an odd number of lines.
 fn column_pitch(k: usize, size: usize) -> usize {
-    let line = 64 / size;
+    let line = LINE / size;
     (k.div_ceil(line) | 1) * line
 }
 

@@ -4,6 +4,7 @@ use super::Gemm;
 use super::gemm::store;
 use super::tile::many_registers;
 use super::vector::{Kernel, Vector};
+use crate::cache::LINE;
 use crate::scalar::Arithmetic;
 use crate::simd::opaque;
 use std::mem::MaybeUninit;
@@ -304,7 +305,7 @@ unsafe fn add_row<V: Vector, const M: usize, const N: usize, const TAIL: bool, c
         for v in 0..N {
             let from = b.wrapping_add(v * V::LANES);
             // Vectors shorter than a line ask once for as many as make one.
-            if ASK && (v * V::LANES * size_of::<V::Elem>()).is_multiple_of(64) {
+            if ASK && (v * V::LANES * size_of::<V::Elem>()).is_multiple_of(LINE) {
                 V::prefetch(from.wrapping_add(ASKED.wrapping_mul(g.b_row)));
             }
             let y = if TAIL && v == N - 1 {

@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::gemm::store;
-use super::tile::{WIDE, many_registers, most_rows, writes_far};
+use super::tile::{WIDE, many_registers, most_rows, whole_lines, writes_far};
 use super::vector::{Kernel, Vector};
 use crate::scalar::Arithmetic;
 
@@ -29,7 +29,7 @@ pub(super) fn is_outer<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     // Where there is much to read, and too few rows for two that begin at one place of a line each, tiles read it once for all rows. Measured with AVX-512.
     g.k < 6
         || g.m == 1
-        || const { !many_registers::<V>() || V::LANES * size_of::<V::Elem>() < 64 }
+        || const { !many_registers::<V>() || !whole_lines::<V>() }
         || g.m >= 2 * apart::<V>(g)
         || g.n.saturating_mul(g.k * size_of::<V::Elem>()) <= FAR
 }
@@ -223,8 +223,7 @@ unsafe fn outer_rows<V: Vector, const K: usize, const R: usize>(
             outer_part::<V, K, R>(g, i, apart, 0, before, x);
             j = before;
         }
-        let asks =
-            lines && const { K <= 3 && V::LANES * size_of::<V::Elem>() == 64 } && writes_far(g);
+        let asks = lines && const { K <= 3 && whole_lines::<V>() } && writes_far(g);
         while g.n - j >= V::LANES {
             if asks {
                 for r in 0..R {

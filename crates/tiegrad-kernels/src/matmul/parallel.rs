@@ -1,6 +1,7 @@
 //! Products over threads: rows and columns of the result are cut, never a sum, so that the bits do not depend on how many there are.
 
 use super::{Gemm, MatmulShape, prepare_thread};
+use crate::cache::begin_at_lines;
 use crate::scalar::Scalar;
 use crate::strided::disjoint;
 use crate::threads::{self, parallel_for};
@@ -29,7 +30,7 @@ pub(super) unsafe fn split<T: Scalar>(g: &Gemm<T>) {
     // Where rows of the result do not begin at lines of the cache, parts side by side share one in every row, for which threads wait; parts one below the other share one line in all, but
     // each reads all of `b`. (Measured on Emerald Rapids: 1.05 to 1.7 times as fast.)
     let size = size_of::<T>();
-    let apart = (g.c as usize | g.c_row.wrapping_mul(size)).is_multiple_of(64);
+    let apart = begin_at_lines(g.c, g.c_row);
     let near =
         g.k.saturating_mul(g.n).saturating_mul(size) <= if g.b_col == 1 { NEAR } else { NEAR / 4 };
     let below = !apart && near && g.m >= 48 * threads;

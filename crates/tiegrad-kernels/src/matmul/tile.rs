@@ -3,7 +3,7 @@
 use super::few::{self, has_small_rows, rows, small_rows};
 use super::vector::{Kernel, NV, Vector};
 use super::{Activation, Gemm};
-use crate::cache::asking_rows_gains;
+use crate::cache::{LINE, asking_rows_gains};
 use crate::scalar::Arithmetic;
 use std::ops::Range;
 
@@ -48,8 +48,8 @@ pub(super) fn high_tiles<V: Vector>(g: &Gemm<V::Elem>) -> bool {
 }
 
 /// Whether a vector is as long as a line of the cache, so that one that does not begin at a line lies across two.
-const fn whole_lines<V: Vector>() -> bool {
-    V::LANES * size_of::<V::Elem>() == 64
+pub(super) const fn whole_lines<V: Vector>() -> bool {
+    V::LANES * size_of::<V::Elem>() == LINE
 }
 
 /// Runs the product in strips of columns, with `b` read where it is.

@@ -7,6 +7,7 @@ use super::Gemm;
 use super::blocks::{A_BYTES, Pack, TOGETHER, copy_strips, copy_tiles, tile_pitch, with_room};
 use super::tile::{Strip, Strips, WIDE, high_tiles, many_registers, most_rows, tiles};
 use super::vector::{Kernel, NV, Vector};
+use crate::cache::LINE;
 
 /// The product for k <= KC and contiguous rows of `c` and of `b`, by wide tiles, with blocks of rows of `a` that stay in the second-level cache.
 ///
@@ -52,7 +53,7 @@ pub(super) fn rows_of_block(k: usize, size: usize) -> usize {
 /// Whether rows of `b` fall on a quarter of the first-level cache's sets or less, and begin within lines, of which they take one more then.
 #[inline(always)]
 pub(super) fn crowds<T>(g: &Gemm<T>) -> bool {
-    (g.b_row * size_of::<T>()).is_multiple_of(1024) && !(g.b as usize).is_multiple_of(64)
+    (g.b_row * size_of::<T>()).is_multiple_of(1024) && !(g.b as usize).is_multiple_of(LINE)
 }
 
 /// One block of rows, with `b` where it lies.
