@@ -2,6 +2,7 @@
 
 use super::paths::{ALL, FORM, Form, Leveled, Operand, levels};
 use super::{Layout, PLAIN, T};
+use crate::buffer::AlignedBuf;
 use crate::cache::with_second_level;
 use crate::matmul::{Gemm, gemm_at};
 use crate::testing::{Numbers, bits};
@@ -65,40 +66,85 @@ fn the_cache_changes_no_bit() {
     check::<f64>(260, 574, 512, [T, PLAIN]);
 }
 
+/// Numbers that begin at a line, or so many after where the allocator begins and then end where the allocation does, so that AddressSanitizer sees what is read beyond.
+enum Begun<N: Leveled> {
+    AtLine(AlignedBuf<N>),
+    After(usize, Vec<N>),
+}
+
+impl<N: Leveled> Begun<N> {
+    fn new(values: &[N], shift: usize) -> Self {
+        if shift > 0 {
+            return Begun::After(shift, [&vec![N::ZERO; shift], values].concat());
+        }
+        let mut data = AlignedBuf::new();
+        data.extend_from_slice(values);
+        Begun::AtLine(data)
+    }
+
+    fn get(&self) -> &[N] {
+        match self {
+            Begun::AtLine(data) => data,
+            Begun::After(shift, data) => &data[*shift..],
+        }
+    }
+
+    fn get_mut(&mut self) -> &mut [N] {
+        match self {
+            Begun::AtLine(data) => data,
+            Begun::After(shift, data) => &mut data[*shift..],
+        }
+    }
+}
+
 /// Where operands begin within a line changes no bit, though some that do not begin at one are copied, whatever the cache.
 #[test]
 fn alignment_changes_no_bit() {
-    fn check<N: Leveled>(m: usize, n: usize, k: usize, [la, lb]: [Layout; 2]) {
+    fn check<N: Leveled>(
+        [m, n, k]: [usize; 3],
+        [la, lb]: [Layout; 2],
+        shifts: impl Iterator<Item = [usize; 3]> + Clone,
+    ) {
         for level in levels() {
             let mut first = None;
-            for shift in [0, 1, 2, 5, 8, 16] {
+            for shift in shifts.clone() {
                 let mut numbers = Numbers::new((m + n + k) as u64);
-                let [a, b] = [(m, k, la), (k, n, lb)].map(|(rows, cols, layout)| {
-                    let values = Operand::<N>::new(&mut numbers, rows, cols, layout, 0);
-                    let mut data = vec![N::ZERO; values.data.len() + 64];
-                    // Vectors begin anywhere.
-                    let at = data.as_ptr().align_offset(64) + shift;
-                    data[at..][..values.data.len()].copy_from_slice(&values.data);
-                    (data, at, values.strides)
-                });
+                let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+                let b = Operand::<N>::new(&mut numbers, k, n, lb, 0);
+                let reached = |of: &Operand<N>, rows: usize, cols: usize| {
+                    let last = (rows - 1) * of.strides[0] + (cols - 1) * of.strides[1];
+                    of.data[..=last].to_vec()
+                };
+                let a_data = Begun::new(&reached(&a, m, k), shift[0]);
+                let b_data = Begun::new(&reached(&b, k, n), shift[1]);
                 for second_level in [1 << 20, 4 << 20] {
-                    let mut c = vec![N::ZERO; m * n];
+                    let mut c = Begun::new(&vec![N::ZERO; m * n], shift[2]);
                     let mut g = Gemm::new(m, n, k);
-                    (g.a, g.a_row, g.a_col) = (a.0[a.1..].as_ptr(), a.2[0], a.2[1]);
-                    (g.b, g.b_row, g.b_col) = (b.0[b.1..].as_ptr(), b.2[0], b.2[1]);
-                    (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+                    (g.a, g.a_row, g.a_col) = (a_data.get().as_ptr(), a.strides[0], a.strides[1]);
+                    (g.b, g.b_row, g.b_col) = (b_data.get().as_ptr(), b.strides[0], b.strides[1]);
+                    (g.c, g.c_row, g.c_col) = (c.get_mut().as_mut_ptr(), n, 1);
                     g.orient(|| level);
                     // SAFETY: the vectors hold matrices of these sizes and strides.
                     with_second_level(second_level, || unsafe { gemm_at(level, &g) });
-                    let result = bits(&c);
+                    let result = bits(c.get());
                     assert!(
                         *first.get_or_insert_with(|| result.clone()) == result,
-                        "{level:?} ({m},{k},{n}) {la:?} {lb:?} {shift} {second_level}: the bits differ"
+                        "{level:?} ({m},{k},{n}) {la:?} {lb:?} {shift:?} {second_level}: the bits differ"
                     );
                 }
             }
         }
     }
+    // Operands together, or only one of them.
+    let some = [
+        [0, 0, 0],
+        [1, 1, 1],
+        [4, 0, 2],
+        [0, 4, 5],
+        [5, 3, 8],
+        [8, 15, 0],
+        [16, 2, 16],
+    ];
     for (m, n, k) in [
         // The shorter side copied, which is either one, or not where it begins at lines.
         (40, 10, 304),
@@ -119,8 +165,23 @@ fn alignment_changes_no_bit() {
         (100, 100, 100),
     ] {
         for layouts in [[PLAIN, PLAIN], [PLAIN, T], [T, PLAIN], [T, T]] {
-            check::<f32>(m, n, k, layouts);
-            check::<f64>(m, n, k, layouts);
+            check::<f32>([m, n, k], layouts, some.iter().copied());
+            check::<f64>([m, n, k], layouts, some.iter().copied());
+        }
+    }
+    // Long rows that each begin at the same place within a line, eight to one column, and, pages apart, four columns of one row.
+    for k in [512_usize, 301, 317, 1024] {
+        let gap = Layout {
+            row_gap: k.next_multiple_of(16) - k,
+            ..PLAIN
+        };
+        for (m, n, layouts) in [
+            (24, 1, [gap, T]),
+            (1, 20, [PLAIN, Layout { t: true, ..gap }]),
+            (2, 9, [gap, Layout { t: true, ..gap }]),
+        ] {
+            check::<f32>([m, n, k], layouts, (0..17).map(|shift| [shift; 3]));
+            check::<f64>([m, n, k], layouts, (0..17).map(|shift| [shift; 3]));
         }
     }
 }
