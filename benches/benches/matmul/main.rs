@@ -274,6 +274,12 @@ fn run<T: Float>(
     peak: f64,
 ) -> f64 {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
+    // Not the same orders in every run.
+    let mut orders = Xoshiro256PlusPlus::seed_from_u64(
+        std::time::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |t| t.as_nanos() as u64),
+    );
     let mut numbers = |len: usize| -> Vec<T> {
         (0..len)
             .map(|_| T::of(rng.random_range(-1.0..1.0)))
@@ -285,8 +291,8 @@ fn run<T: Float>(
     let mut times = vec![Vec::new(); peers.len()];
     let mut order: Vec<usize> = (0..peers.len()).collect();
     for _ in 0..o.rounds {
-        // Another order every round, and not only another first one: a core's clock follows what ran before, so that none may always come after the same other.
-        order.shuffle(&mut rng);
+        // Another order every round, and not only another first one: a core's clock follows what ran before, so that none should always come after the same other.
+        order.shuffle(&mut orders);
         for &i in &order {
             let f = peers[i].1;
             times[i].push(time(o, || {

@@ -101,11 +101,7 @@ fn openblas() -> Option<&'static Library> {
     static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
     LIBRARY
         .get_or_init(|| {
-            // It knows processors by their models, and takes one that is newer than itself for a very old one. These kernels are its choice for most processors with AVX-512.
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx512f") {
-                set_unless_set("OPENBLAS_CORETYPE", "SkylakeX");
-            }
+            name_kernels();
             load("libopenblas.so.0")
         })
         .as_ref()
@@ -115,22 +111,27 @@ fn blis() -> Option<&'static Library> {
     static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
     LIBRARY
         .get_or_init(|| {
-            // As above, but only with AMD's processors after Zen 4, which it takes for ones without vectors. Its kernels for AVX-512 are the fastest that it has for Zen 5.
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx512f") && is_amds_after_zen_4() {
-                set_unless_set("BLIS_ARCH_TYPE", "skx");
-            }
+            name_kernels();
             load("libblis.so.4")
         })
         .as_ref()
 }
 
-/// Leaves what a user chose.
-#[cfg(target_arch = "x86_64")]
-fn set_unless_set(name: &str, value: &str) {
-    if std::env::var_os(name).is_none() {
-        // SAFETY: libraries are loaded while the program has one thread.
-        unsafe { std::env::set_var(name, value) };
+/// Names the kernels for AVX-512 to libraries that do not know the processor, before the first of them is loaded, unless a user has named others. OpenBLAS knows processors by their models, and takes one that is newer than
+/// itself for a very old one; BLIS takes AMD's after Zen 4 for ones without vectors. (BLIS 0.9 reads a number, which any word is 0 of: these very kernels, "skx". Later ones know the name.)
+fn name_kernels() {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            let blis = is_amds_after_zen_4().then_some(("BLIS_ARCH_TYPE", "skx"));
+            for (name, kernels) in [("OPENBLAS_CORETYPE", "SkylakeX")].into_iter().chain(blis) {
+                if std::env::var_os(name).is_none() {
+                    // SAFETY: no library that starts threads is loaded yet, so that the program has one.
+                    unsafe { std::env::set_var(name, kernels) };
+                }
+            }
+        });
     }
 }
 

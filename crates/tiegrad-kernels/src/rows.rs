@@ -14,7 +14,7 @@ pub(crate) use softmax::softmax_row;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
 use crate::Write;
-use crate::cache::{asking_gains, second_level};
+use crate::cache::{asking_backward_gains, asking_gains, second_level};
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
 use crate::reduce::{Join, JoinOf, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved};
 use crate::scalar::{Arithmetic, Scalar};
@@ -131,6 +131,16 @@ fn ahead<T>(cols: usize, otherwise: usize) -> usize {
         least.max(cols)
     } else {
         least
+    }
+}
+
+/// The same of a backward pass that reads two arrays.
+#[inline(always)]
+fn ahead_backward<T>() -> usize {
+    if asking_backward_gains() {
+        AHEAD / size_of::<T>()
+    } else {
+        0
     }
 }
 

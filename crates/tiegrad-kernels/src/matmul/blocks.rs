@@ -446,18 +446,18 @@ unsafe fn transpose_all<V: Vector>(
     to: *mut V::Elem,
     width: usize,
 ) {
-    // SAFETY: `at` is at most so many less than k as a run is long; the rest is promised by the caller.
+    // SAFETY: at + HALF <= k, or at + LONG <= k; the rest is promised by the caller.
     unsafe {
         // The last ones with some that have been copied before.
-        if k >= V::LONG {
-            for p in (0..k).step_by(V::LONG) {
-                let at = p.min(k - V::LONG);
-                V::transpose_long(|l| column(l).add(at), to.add(at * width), width);
-            }
-        } else {
+        if const { V::LONG == V::HALF } || k < V::LONG {
             for p in (0..k).step_by(V::HALF) {
                 let at = p.min(k - V::HALF);
                 V::transpose(|l| column(l).add(at), to.add(at * width), width);
+            }
+        } else {
+            for p in (0..k).step_by(V::LONG) {
+                let at = p.min(k - V::LONG);
+                V::transpose_long(|l| column(l).add(at), to.add(at * width), width);
             }
         }
     }

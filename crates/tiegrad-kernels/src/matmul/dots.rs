@@ -4,7 +4,7 @@ use super::Gemm;
 use super::gemm::{finish, first};
 use super::tile::{many_registers, whole_lines};
 use super::vector::{Kernel, MOST_LANES, Vector};
-use crate::cache::{LINE, begin_at_lines};
+use crate::cache::LINE;
 use crate::scalar::Arithmetic;
 use crate::simd::opaque;
 
@@ -334,7 +334,7 @@ const SHIFTED: usize = 1024;
 fn is_shifted<T>(k: usize, a: *const T, a_row: usize) -> bool {
     k.saturating_mul(size_of::<T>()) >= SHIFTED
         && !(a as usize).is_multiple_of(LINE)
-        && begin_at_lines(std::ptr::null::<T>(), a_row)
+        && a_row.wrapping_mul(size_of::<T>()).is_multiple_of(LINE)
 }
 
 /// Vectors of a row that are read before the next row is.
@@ -356,7 +356,8 @@ unsafe fn shifted<V: Vector, const R: usize>(
     let shift = (a as usize % LINE) / size_of::<V::Elem>();
     // From the begin of a row to that of its first whole line.
     let line = V::LANES - shift;
-    // SAFETY: promised by the caller. The lines that are read end before the row does.
+    const { assert!(SHIFTED >= 2 * LINE) };
+    // SAFETY: promised by the caller. Rows are two lines long or more, as SHIFTED says, and so have a vector and the first whole line; those that are read later end with the row at the latest.
     unsafe {
         let at = PLACES.as_ptr().add(shift);
         let mut a = [a; R];
@@ -404,7 +405,7 @@ unsafe fn shifted<V: Vector, const R: usize>(
 }
 
 /// From a shift on, the places of a vector's lanes in two lines.
-const PLACES: [u32; 2 * MOST_LANES] = {
+static PLACES: [u32; 2 * MOST_LANES] = {
     let mut places = [0; 2 * MOST_LANES];
     let mut l = 0;
     while l < places.len() {

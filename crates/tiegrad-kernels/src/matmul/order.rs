@@ -164,7 +164,8 @@ impl<T: Scalar> Gemm<T> {
         } else {
             1.0
         };
-        // What a vector of columns takes to be copied; the shortest are transposed in squares of their own length, or element by element.
+        // What a vector of columns takes to be copied; the shortest are transposed in squares of their own length, or element by element. What is said of portable vectors here and below was fitted to 400 products with
+        // SSE2 on Zen 5, which are as well served by 1 to 6 cycles a copy; NEON could not be measured.
         let copied = if bytes == 16 { 3.0 } else { 0.07 * real(bytes) };
         // Cycles, fitted to the times of 3,600 products of 4 to 1,500 rows on Emerald Rapids, half of which began at lines of the cache: of tiles, whose vectors at the
         // right end of a row are partly empty and which copy columns that are contiguous ...

@@ -320,7 +320,7 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
         }
     }
 
-    /// Rows `i..i + M` of the strip, the `t`-th tile.
+    /// Rows `i..i + M` of the strip, the `t`-th tile, or the `t`-th of a group of them.
     ///
     /// # Safety
     /// As [`Scalar::gemm`]; the rows are within the result. With `COPY`, as `run`.
@@ -328,7 +328,10 @@ impl<'a, V: Vector, const N: usize, const TAIL: bool> Strip<'a, V, N, TAIL> {
     unsafe fn tile<const M: usize, const COPY: bool>(&self, i: usize, t: usize, g: &Gemm<V::Elem>) {
         // SAFETY: promised by the caller.
         unsafe {
-            if const { N > NV && !TAIL && !COPY && M >= 5 } && t > 0 && !asking_rows_gains() {
+            if const { cfg!(target_arch = "x86_64") && N > NV && !TAIL && !COPY && M >= 5 }
+                && t > 0
+                && !asking_rows_gains()
+            {
                 self.asking_tile::<M, COPY, false>(i, t, g);
             } else {
                 self.asking_tile::<M, COPY, true>(i, t, g);

@@ -80,7 +80,7 @@ pub(crate) trait Vector: Copy {
     );
     /// Rows that `transpose_long` makes: HALF, or a multiple of it where longer runs take fewer loads.
     const LONG: usize = Self::HALF;
-    /// The same as `transpose` for LONG rows and runs of LONG elements.
+    /// As `transpose` for LONG rows and runs of LONG elements, but rows are written in any order, so that they may not overlap.
     /// # Safety
     /// Both sides are valid.
     #[inline(always)]

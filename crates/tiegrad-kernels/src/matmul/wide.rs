@@ -41,7 +41,7 @@ pub(super) unsafe fn in_place<V: Vector>(g: &Gemm<V::Elem>) {
 const BLOCK_OF_A: usize = 384 << 10;
 /// Bytes of a `b` of which no strip is copied, unless it falls on few sets of the first-level cache.
 const NEAR: usize = 128 << 10;
-/// Bytes from row to row, or a multiple of them, with which it does wherever it begins: on an eighth of the sets, in which a strip of some hundred rows has no room. (Measured on Zen 5, whose cache
+/// Bytes from row to row, or a multiple of them, with which it does wherever it begins: on an eighth of the sets or less, which rows of the result share, often as far apart. (Measured on Zen 5, whose cache
 /// has the sets of Emerald Rapids': (512,16,512) 1.1 and, with rows of f64 whole pages apart, 1.4 times as fast, (200,64,512) 1.01.)
 const CROWDED: usize = 2048;
 

@@ -1,7 +1,7 @@
 //! Softmax cross-entropy with class indices: `-ln softmax(x)[target] = ln(sum(exp(x))) - x[target]`, the sum computed from x - max x as in
 //! `softmax`.
 
-use super::{ahead, ask, exp_sum, row_count, row_max, row_sum, rows_per_run};
+use super::{ahead, ahead_backward, ask, exp_sum, row_count, row_max, row_sum, rows_per_run};
 use crate::Write;
 use crate::elementwise::for_each_run_past;
 use crate::scalar::Scalar;
@@ -150,7 +150,7 @@ multiversion! {
     fn backward_row(w: Write, d: &mut [T], x: &[T], lse: T, target: usize, dloss: T) -> () {
         let before = d[target];
         let add = w == Write::Accumulate;
-        let ahead = ahead::<T>(0, 0);
+        let ahead = ahead_backward::<T>();
         for (d, x) in d.chunks_mut(ASKED).zip(x.chunks(ASKED)) {
             ask(x, 0, ahead, x.len());
             for (d, &x) in d.iter_mut().zip(x) {

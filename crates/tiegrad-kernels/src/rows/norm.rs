@@ -1,7 +1,8 @@
 //! Layer normalization of rows (Ba, Kiros, Hinton 2016, arXiv:1607.06450).
 
 use super::{
-    ahead, ask, backward_with_stats, each, row_count, row_sum, row_sum_asking, with_stats,
+    ahead, ahead_backward, ask, backward_with_stats, each, row_count, row_sum, row_sum_asking,
+    with_stats,
 };
 use crate::Write;
 use crate::elementwise::RUN;
@@ -236,7 +237,7 @@ multiversion! {
     ) -> () {
         let add = w == Write::Accumulate;
         let scale = T::from_usize(cols).recip();
-        let ahead = Some(ahead::<T>(0, 0));
+        let ahead = Some(ahead_backward::<T>());
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];

@@ -1,6 +1,6 @@
 //! Root mean square normalization of rows (Zhang and Sennrich 2019, arXiv:1910.07467).
 
-use super::{ahead, backward_with_stats, each, row_sum_asking, with_stats};
+use super::{ahead, ahead_backward, backward_with_stats, each, row_sum_asking, with_stats};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -94,7 +94,7 @@ multiversion! {
     ) -> () {
         let add = w == Write::Accumulate;
         let share = T::from_usize(cols).recip();
-        let ahead = Some(ahead::<T>(0, 0));
+        let ahead = Some(ahead_backward::<T>());
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];

@@ -2,7 +2,8 @@
 //! softmax functions, IMA J. Numer. Anal. 41, arXiv:1909.03469).
 
 use super::{
-    ahead, ask, each, exp_each, exp_sum, row_count, row_max, row_sum_asking, rows_per_run,
+    ahead, ahead_backward, ask, each, exp_each, exp_sum, row_count, row_max, row_sum_asking,
+    rows_per_run,
 };
 use crate::Write;
 use crate::elementwise::for_each_run_past;
@@ -157,7 +158,7 @@ multiversion! {
     [T: Scalar]
     fn softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
         let add = w == Write::Accumulate;
-        let ahead = Some(ahead::<T>(0, 0));
+        let ahead = Some(ahead_backward::<T>());
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
@@ -186,7 +187,7 @@ multiversion! {
     avx512 [T: Scalar as N]
     fn log_softmax_backward_run(w: Write, dx: &mut [T], y: &[T], dy: &[T], cols: usize) -> () {
         let add = w == Write::Accumulate;
-        let ahead = Some(ahead::<T>(0, 0));
+        let ahead = Some(ahead_backward::<T>());
         for (r, dx) in dx.chunks_exact_mut(cols).enumerate() {
             let y = &y[r * cols..][..cols];
             let dy = &dy[r * cols..][..cols];
