@@ -134,7 +134,7 @@ fn ahead<T>(cols: usize, otherwise: usize) -> usize {
     }
 }
 
-/// The same of a backward pass that reads two arrays.
+/// The same of a backward pass, whose rows no earlier pass has read.
 #[inline(always)]
 fn ahead_backward<T>() -> usize {
     if asking_backward_gains() {
