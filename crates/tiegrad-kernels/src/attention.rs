@@ -2,7 +2,7 @@
 //! over batch and head. Nothing is allocated: scores are made where the probabilities will be.
 
 use crate::matmul::Gemm;
-use crate::rows::softmax_row;
+use crate::rows::softmax_rows;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
 use crate::strided::{BLOCK, disjoint};
@@ -312,11 +312,7 @@ multiversion! {
         if s.tk == 0 {
             return;
         }
-        for (i, p) in p.chunks_exact_mut(s.tk).enumerate() {
-            let (seen, hidden) = p.split_at_mut(s.visible(first + i));
-            softmax_row::<T, N>(seen);
-            hidden.fill(T::ZERO);
-        }
+        softmax_rows::<T, N>(p, s.tk, |i| s.visible(first + i));
     }
 }
 

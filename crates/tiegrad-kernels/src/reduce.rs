@@ -4,6 +4,7 @@ mod join;
 
 pub(crate) use join::{
     Join, JoinOf, Max, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved, lanes,
+    through_memory,
 };
 
 use crate::Write;

@@ -10,17 +10,18 @@ mod softmax;
 pub use cross_entropy::{cross_entropy, cross_entropy_backward};
 pub use norm::{layer_norm, layer_norm_backward_input, layer_norm_backward_params};
 pub use rms_norm::{rms_norm, rms_norm_backward_input};
-pub(crate) use softmax::softmax_row;
+pub(crate) use softmax::softmax_rows;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
 use crate::Write;
-use crate::cache::{asking_backward_gains, asking_gains, second_level};
+use crate::cache::{asking_backward_gains, asking_gains, asking_results_gains, second_level};
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
-use crate::reduce::{Join, JoinOf, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved};
+use crate::reduce::{
+    Join, JoinOf, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved, through_memory,
+};
 use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::{AHEAD, array, prefetch};
 use crate::threads::{Shared, parallel_for};
-use std::hint::black_box;
 use std::marker::PhantomData;
 
 /// Rows of `cols` elements per parallel chunk, for `len` elements in all; everything where it is little.
@@ -32,6 +33,17 @@ fn rows_per_run(len: usize, cols: usize) -> usize {
         run_within(len, RUN / 2)
     };
     (run / cols.max(1)).max(1)
+}
+
+/// Bytes of rows that a function takes together, one pass over each before the next: that waits for what the first yields, a maximum or a sum, and meanwhile there are the other rows.
+const GROUP: usize = 8192;
+/// The most of these rows.
+pub(crate) const MOST_ROWS: usize = 64;
+
+/// Rows of `cols` elements that are taken together.
+#[inline(always)]
+pub(crate) fn rows_per_group<T>(cols: usize) -> usize {
+    (GROUP / size_of::<T>() / cols.max(1)).clamp(1, MOST_ROWS)
 }
 
 /// Panics unless `len` is a whole number of rows; the number of rows.
@@ -121,14 +133,14 @@ fn check_norm<T>(
 }
 
 /// Elements between what the pass that asks reads and what it asks for, so that memory is read while the passes over this row and the next compute: those of [`AHEAD`],
-/// or, since an earlier pass has fetched the row, the whole of the next where that stays in the cache meanwhile (exponentials gained by that up to 1.3, the norms of rows of 8,192 and more took 1.1 times as long). On processors that do not gain so, `otherwise`; 0 asks for what is being read.
+/// or, since an earlier pass has fetched the rows that are taken together, two groups of them where these stay in the cache meanwhile (exponentials gained by that up to 1.3, the norms of rows of 8,192 and more took 1.1 times as long). On processors that do not gain so, one group; 0 asks for what is being read.
 #[inline(always)]
-fn ahead<T>(cols: usize, otherwise: usize) -> usize {
+fn ahead<T>(group: usize) -> usize {
     let least = AHEAD / size_of::<T>();
     if !asking_gains() {
-        otherwise
-    } else if cols.saturating_mul(size_of::<T>()) <= second_level() / 8 {
-        least.max(cols)
+        group
+    } else if (2 * group).saturating_mul(size_of::<T>()) <= second_level() / 8 {
+        least.max(2 * group)
     } else {
         least
     }
@@ -142,6 +154,13 @@ fn ahead_backward<T>() -> usize {
     } else {
         0
     }
+}
+
+/// Elements between what a pass over a row computes with and what it asks for of the result, which has `len` elements: the lines of a large one would be waited for when they are written. None where that does not gain.
+#[inline(always)]
+fn results_ahead<T>(len: usize) -> Option<usize> {
+    let far = len.saturating_mul(size_of::<T>()) > second_level();
+    (far && asking_results_gains()).then_some(AHEAD / size_of::<T>())
 }
 
 /// Asks for `n` elements that lie `ahead` of `x[at]`, in this row or a later one.
@@ -262,7 +281,7 @@ fn exp_block<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
     if end - at >= VECTOR {
         exps::<T, N, _>(&mut lanes, &mut at, shift, get, put);
     }
-    let mut lanes: [T; 8] = halved::<T, Plus, _, _>(black_box(lanes));
+    let mut lanes: [T; 8] = halved::<T, Plus, _, _>(through_memory(lanes));
     if end - at >= 8 {
         exps::<T, N, _>(&mut lanes, &mut at, shift, get, put);
     }

@@ -139,8 +139,7 @@ pub(crate) fn block_fold<T: Scalar, J: Join<T>, const K: usize>(
     }
     // What fills no chunk goes into as many lanes as there are left, where it fills those.
     take(&mut rest, &mut low, step);
-    // Through memory, so that the compiler, which would choose its vectors to suit the last steps, chooses them to suit the loop above.
-    let lanes: [T; HALF] = black_box(array(|l| J::join(low[l], high[l])));
+    let lanes: [T; HALF] = through_memory(array(|l| J::join(low[l], high[l])));
     let mut lanes: [T; 8] = halved::<T, J, _, _>(lanes);
     take(&mut rest, &mut lanes, step);
     let mut lanes: [T; 4] = halved::<T, J, _, _>(lanes);
@@ -150,6 +149,16 @@ pub(crate) fn block_fold<T: Scalar, J: Join<T>, const K: usize>(
         step.step(&mut lane, array(|k| part(rest[k], l)));
     }
     lane[0]
+}
+
+/// The same lanes, by way of memory, so that the compiler, which would choose its vectors to suit the last steps of a sum, chooses them to suit the loop before.
+#[inline(always)]
+pub(crate) fn through_memory<T: Copy>(lanes: [T; HALF]) -> [T; HALF] {
+    /// Not across two lines of the cache, where the stack may happen to begin so: what was just written to both takes three times as long to be read.
+    #[derive(Clone, Copy)]
+    #[repr(align(64))]
+    struct Aligned<T>([T; HALF]);
+    black_box(Aligned(lanes)).0
 }
 
 /// N elements from `at` on.

@@ -1,7 +1,9 @@
 //! Softmax cross-entropy with class indices: `-ln softmax(x)[target] = ln(sum(exp(x))) - x[target]`, the sum computed from x - max x as in
 //! `softmax`.
 
-use super::{ahead, ahead_backward, ask, exp_sum, row_count, row_max, row_sum, rows_per_run};
+use super::{
+    ahead, ahead_backward, ask, exp_sum, row_count, row_max, row_sum, rows_per_group, rows_per_run,
+};
 use crate::Write;
 use crate::elementwise::for_each_run_past;
 use crate::scalar::Scalar;
@@ -103,17 +105,13 @@ fn check(logits: usize, lse: usize, targets: &[u32], cols: usize) {
     );
 }
 
-/// Bytes of rows whose maxima come before their exponentials.
-const GROUP: usize = 4096;
-
 multiversion! {
     avx512 [T: Scalar as N]
     fn forward_run(losses: &mut [T], lse: &mut [T], logits: &[T], targets: &[u32], cols: usize) -> () {
-        let group = (GROUP / size_of::<T>() / cols).max(1);
-        let ahead = ahead::<T>(cols, group * cols);
+        let group = rows_per_group::<T>(cols);
+        let ahead = ahead::<T>(group * cols);
         let rows = logits.chunks(group * cols).zip(losses.chunks_mut(group));
         for ((logits, losses), lse) in rows.zip(lse.chunks_mut(group)) {
-            // Maxima of a few short rows first, fewer than were asked for: an exponential waits for that of its row, and meanwhile there are the others.
             for (max, x) in lse.iter_mut().zip(logits.chunks_exact(cols)) {
                 *max = row_max(x);
             }

@@ -2,7 +2,7 @@
 
 use super::{
     ahead, ahead_backward, ask, backward_with_stats, each, row_count, row_sum, row_sum_asking,
-    with_stats,
+    rows_per_group, with_stats,
 };
 use crate::Write;
 use crate::elementwise::RUN;
@@ -212,19 +212,27 @@ multiversion! {
         out: &mut [T], stats: &mut [T], x: &[T], gamma: Option<&[T]>, beta: Option<&[T]>, eps: T, cols: usize,
     ) -> () {
         let scale = T::from_usize(cols).recip();
-        let ahead = Some(ahead::<T>(0, 0));
-        for (r, out) in out.chunks_exact_mut(cols).enumerate() {
-            let x = &x[r * cols..][..cols];
-            let mean = row_sum([x], |[x]| x) * scale;
-            let var = row_sum_asking([x], ahead, |[x]| (x - mean) * (x - mean)) * scale;
-            let rstd = (var + eps).sqrt().recip();
-            stats[2 * r] = mean;
-            stats[2 * r + 1] = rstd;
-            match (gamma, beta) {
-                (None, None) => each(out, [x], |[x]| (x - mean) * rstd),
-                (Some(g), None) => each(out, [x, g], |[x, g]| (x - mean) * rstd * g),
-                (None, Some(b)) => each(out, [x, b], |[x, b]| (x - mean) * rstd + b),
-                (Some(g), Some(b)) => each(out, [x, g, b], |[x, g, b]| (x - mean) * rstd * g + b),
+        let group = rows_per_group::<T>(cols);
+        let ahead = Some(ahead::<T>(0));
+        let rows = out.chunks_mut(group * cols).zip(x.chunks(group * cols));
+        for ((out, x), stats) in rows.zip(stats.chunks_mut(2 * group)) {
+            for (stats, x) in stats.chunks_exact_mut(2).zip(x.chunks_exact(cols)) {
+                stats[0] = row_sum([x], |[x]| x) * scale;
+            }
+            for (stats, x) in stats.chunks_exact_mut(2).zip(x.chunks_exact(cols)) {
+                let mean = stats[0];
+                let var = row_sum_asking([x], ahead, |[x]| (x - mean) * (x - mean)) * scale;
+                stats[1] = (var + eps).sqrt().recip();
+            }
+            let rows = out.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
+            for ((out, x), stats) in rows.zip(stats.chunks_exact(2)) {
+                let (mean, rstd) = (stats[0], stats[1]);
+                match (gamma, beta) {
+                    (None, None) => each(out, [x], |[x]| (x - mean) * rstd),
+                    (Some(g), None) => each(out, [x, g], |[x, g]| (x - mean) * rstd * g),
+                    (None, Some(b)) => each(out, [x, b], |[x, b]| (x - mean) * rstd + b),
+                    (Some(g), Some(b)) => each(out, [x, g, b], |[x, g, b]| (x - mean) * rstd * g + b),
+                }
             }
         }
     }
@@ -273,7 +281,7 @@ multiversion! {
         sums: &mut [T], dy: &[T], x: &[T], stats: &[T], cols: usize, first: usize, n: usize, row: usize, end: usize,
     ) -> () {
         let width = sums.len() / 4;
-        let ahead = ahead::<T>(0, 0);
+        let ahead = ahead::<T>(0);
         let (total, part) = sums.split_at_mut(2 * width);
         let (g, b) = part.split_at_mut(width);
         let (g, b) = (&mut g[..n], &mut b[..n]);

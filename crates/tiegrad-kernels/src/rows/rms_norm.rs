@@ -73,7 +73,7 @@ multiversion! {
     [T: Scalar]
     fn forward_run(out: &mut [T], stats: &mut [T], x: &[T], gamma: Option<&[T]>, eps: T, cols: usize) -> () {
         let share = T::from_usize(cols).recip();
-        let ahead = Some(ahead::<T>(0, 0));
+        let ahead = Some(ahead::<T>(0));
         for (r, out) in out.chunks_exact_mut(cols).enumerate() {
             let x = &x[r * cols..][..cols];
             let scale = (row_sum_asking([x], ahead, |[x]| x * x) * share + eps).sqrt().recip();

@@ -2,8 +2,8 @@
 //! softmax functions, IMA J. Numer. Anal. 41, arXiv:1909.03469).
 
 use super::{
-    ahead, ahead_backward, ask, each, exp_each, exp_sum, row_count, row_max, row_sum_asking,
-    rows_per_run,
+    MOST_ROWS, ahead, ahead_backward, ask, each, exp_each, exp_sum, results_ahead, row_count,
+    row_max, row_sum_asking, rows_per_group, rows_per_run,
 };
 use crate::Write;
 use crate::elementwise::for_each_run_past;
@@ -25,13 +25,14 @@ use std::cell::Cell;
 pub fn softmax<T: Scalar>(out: &mut [T], x: &[T], cols: usize) {
     assert_eq!(out.len(), x.len(), "softmax: lengths differ");
     row_count(x.len(), cols);
+    let results = results_ahead::<T>(x.len());
     for_each_run_past(
         Write::Overwrite,
         out,
         rows_per_run(x.len(), cols) * cols,
         cols,
         |at, out| {
-            softmax_run(out, &x[at..at + out.len()], cols);
+            softmax_run(out, &x[at..at + out.len()], cols, results);
         },
     );
 }
@@ -106,26 +107,48 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
     });
 }
 
-/// The softmax of one row, in place.
+/// The softmax of rows of `cols` elements, in place: of the first elements of each, as many as `seen` says. The others become 0.
 #[inline(always)]
-pub(crate) fn softmax_row<T: Scalar, N: Arithmetic + From<T> + Into<T>>(out: &mut [T]) {
-    let max = row_max(out);
-    let cells = Cell::from_mut(out).as_slice_of_cells();
-    let sum = exp_each::<T, N>(
-        cells.len(),
-        max,
-        |at, to| {
-            for (to, x) in to.iter_mut().zip(&cells[at..]) {
-                *to = x.get();
-            }
-        },
-        |at, e| {
-            for (out, &e) in cells[at..].iter().zip(e) {
-                out.set(e);
-            }
-        },
-    );
-    scale(out, sum.recip());
+pub(crate) fn softmax_rows<T: Scalar, N: Arithmetic + From<T> + Into<T>>(
+    rows: &mut [T],
+    cols: usize,
+    seen: impl Fn(usize) -> usize,
+) {
+    let group = rows_per_group::<T>(cols);
+    for (g, rows) in rows.chunks_mut(group * cols).enumerate() {
+        let seen = |r: usize| seen(g * group + r);
+        // The maxima of the rows, and then the sums of their exponentials.
+        let mut of_rows = [T::ZERO; MOST_ROWS];
+        for (r, (of_row, row)) in of_rows.iter_mut().zip(rows.chunks_exact(cols)).enumerate() {
+            *of_row = row_max(&row[..seen(r)]);
+        }
+        for (r, (of_row, row)) in of_rows
+            .iter_mut()
+            .zip(rows.chunks_exact_mut(cols))
+            .enumerate()
+        {
+            let cells = Cell::from_mut(&mut row[..seen(r)]).as_slice_of_cells();
+            *of_row = exp_each::<T, N>(
+                cells.len(),
+                *of_row,
+                |at, to| {
+                    for (to, x) in to.iter_mut().zip(&cells[at..]) {
+                        *to = x.get();
+                    }
+                },
+                |at, e| {
+                    for (out, &e) in cells[at..].iter().zip(e) {
+                        out.set(e);
+                    }
+                },
+            );
+        }
+        for (r, (&sum, row)) in of_rows.iter().zip(rows.chunks_exact_mut(cols)).enumerate() {
+            let (seen, others) = row.split_at_mut(seen(r));
+            scale(seen, sum.recip());
+            others.fill(T::ZERO);
+        }
+    }
 }
 
 #[inline(always)]
@@ -137,19 +160,33 @@ fn scale<T: Scalar>(out: &mut [T], by: T) {
 
 multiversion! {
     avx512 [T: Scalar as N]
-    fn softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
-        let ahead = ahead::<T>(cols, cols);
-        for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
-            let sum = exp_each::<T, N>(
-                cols,
-                row_max(x),
-                |at, to| to.copy_from_slice(&x[at..][..to.len()]),
-                |at, e| {
-                    ask(x, at, ahead, e.len());
-                    out[at..at + e.len()].copy_from_slice(e);
-                },
-            );
-            scale(out, sum.recip());
+    fn softmax_run(out: &mut [T], x: &[T], cols: usize, results: Option<usize>) -> () {
+        let group = rows_per_group::<T>(cols);
+        let ahead = ahead::<T>(group * cols);
+        for (out, x) in out.chunks_mut(group * cols).zip(x.chunks(group * cols)) {
+            // The maxima of the rows, and then the sums of their exponentials.
+            let mut of_rows = [T::ZERO; MOST_ROWS];
+            for (of_row, x) in of_rows.iter_mut().zip(x.chunks_exact(cols)) {
+                *of_row = row_max(x);
+            }
+            let rows = out.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
+            for (of_row, (out, x)) in of_rows.iter_mut().zip(rows) {
+                *of_row = exp_each::<T, N>(
+                    cols,
+                    *of_row,
+                    |at, to| to.copy_from_slice(&x[at..][..to.len()]),
+                    |at, e| {
+                        ask(x, at, ahead, e.len());
+                        if let Some(results) = results {
+                            ask(out, at, results, e.len());
+                        }
+                        out[at..at + e.len()].copy_from_slice(e);
+                    },
+                );
+            }
+            for (&sum, out) in of_rows.iter().zip(out.chunks_exact_mut(cols)) {
+                scale(out, sum.recip());
+            }
         }
     }
 }
@@ -174,11 +211,25 @@ multiversion! {
 multiversion! {
     avx512 [T: Scalar as N]
     fn log_softmax_run(out: &mut [T], x: &[T], cols: usize) -> () {
-        let ahead = ahead::<T>(cols, cols);
-        for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
-            let max = row_max(x);
-            let log_sum: T = N::from(exp_sum::<T, N>(x, max, ahead)).ln().into();
-            each(out, [x], |[x]| x - max - log_sum);
+        let group = rows_per_group::<T>(cols);
+        let ahead = ahead::<T>(group * cols);
+        for (out, x) in out.chunks_mut(group * cols).zip(x.chunks(group * cols)) {
+            let (mut maxima, mut log_sums) = ([T::ZERO; MOST_ROWS], [T::ONE; MOST_ROWS]);
+            for (max, x) in maxima.iter_mut().zip(x.chunks_exact(cols)) {
+                *max = row_max(x);
+            }
+            for ((sum, &max), x) in log_sums.iter_mut().zip(&maxima).zip(x.chunks_exact(cols)) {
+                *sum = exp_sum::<T, N>(x, max, ahead);
+            }
+            // Vectors of rows: the logarithm of one takes as long.
+            let rows = out.len() / cols;
+            for sum in &mut log_sums[..rows] {
+                *sum = N::from(*sum).ln().into();
+            }
+            let rows = out.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
+            for ((out, x), (&max, &log_sum)) in rows.zip(maxima.iter().zip(&log_sums)) {
+                each(out, [x], |[x]| x - max - log_sum);
+            }
         }
     }
 }

@@ -333,6 +333,56 @@ fn long_runs_agree_with_their_parts() {
     }
 }
 
+/// A row has the bits that it has alone, whatever the rows are that it is taken together with.
+#[test]
+fn rows_do_not_depend_on_others() {
+    fn check<N: Number>(bits: impl Fn(N) -> u64) {
+        let mut numbers = Numbers::new(5);
+        for cols in [1, 2, 10, 33, 100, 300, 1000, 2049] {
+            let rows = 2 * MOST_ROWS + 5;
+            let mut x: Vec<N> = numbers.vec(rows * cols);
+            for (r, x) in x.chunks_exact_mut(cols).enumerate() {
+                let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30, 0.0];
+                if let Some(&odd) = odd.get(r % 11) {
+                    x[r % cols] = N::from_f64(odd);
+                }
+                if r % 13 == 0 {
+                    x.fill(N::from_f64(f64::NEG_INFINITY));
+                }
+            }
+            let targets: Vec<u32> = (0..rows).map(|r| (r % cols) as u32).collect();
+            let run = |x: &[N], targets: &[u32]| {
+                let mut out: [Vec<N>; 6] = [(); 6].map(|()| vec![N::ONE; x.len()]);
+                let [y, z, normed, losses, lse, stats] = &mut out;
+                losses.truncate(targets.len());
+                lse.truncate(targets.len());
+                stats.resize(2 * targets.len(), N::ONE);
+                softmax(y, x, cols);
+                log_softmax(z, x, cols);
+                layer_norm(normed, stats, x, None, None, N::ONE, cols);
+                cross_entropy(losses, lse, x, targets, cols);
+                out.map(|out| out.into_iter().map(&bits).collect::<Vec<_>>())
+            };
+            let [y, z, normed, losses, lse, stats] = run(&x, &targets);
+            for (r, (x, targets)) in x
+                .chunks_exact(cols)
+                .zip(targets.chunks_exact(1))
+                .enumerate()
+            {
+                let [y1, z1, normed1, losses1, lse1, stats1] = run(x, targets);
+                let row = r * cols..(r + 1) * cols;
+                assert_eq!(y[row.clone()], y1, "{r} of {cols}");
+                assert_eq!(z[row.clone()], z1, "{r} of {cols}");
+                assert_eq!(normed[row], normed1, "{r} of {cols}");
+                assert_eq!((losses[r], lse[r]), (losses1[0], lse1[0]), "{r} of {cols}");
+                assert_eq!(stats[2 * r..][..2], stats1, "{r} of {cols}");
+            }
+        }
+    }
+    check::<f32>(|x| x.to_bits().into());
+    check::<f64>(f64::to_bits);
+}
+
 #[test]
 fn cross_entropy_agrees_with_the_reference() {
     entropies::<f32>();
