@@ -18,7 +18,7 @@ use crate::simd::multiversion;
 use crate::strided::{BLOCK, Walk, stage};
 use crate::threads::for_each_run;
 pub use copy::copy_strided;
-pub(crate) use stream::{for_each_run_past, goes_past, pieces};
+pub(crate) use stream::{for_each_run_past, for_each_run_past_if, goes_past, pieces};
 
 /// Elements per chunk of a parallel loop over a small array; loops of fewer than two chunks run on the calling thread.
 pub(crate) const RUN: usize = 16 * 1024;

@@ -18,6 +18,7 @@ const STEP: usize = 512;
 
 /// As [`for_each_run`], for an `f` that overwrites the result without reading it, or adds to it. A large one that is overwritten goes past the cache where the processor gains by that:
 /// then `f` gets pieces of it, of whole units of so many elements.
+#[inline(always)]
 pub(crate) fn for_each_run_past<T: Scalar>(
     w: Write,
     out: &mut [T],
@@ -25,7 +26,19 @@ pub(crate) fn for_each_run_past<T: Scalar>(
     unit: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    let past = w == Write::Overwrite && goes_past::<T>(out.len(), unit);
+    for_each_run_past_if(cache::stores_gain_past(), w, out, run, unit, f);
+}
+
+/// The same where the caller knows whether the processor `gains`.
+pub(crate) fn for_each_run_past_if<T: Scalar>(
+    gains: bool,
+    w: Write,
+    out: &mut [T],
+    run: usize,
+    unit: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let past = gains && w == Write::Overwrite && may_go_past::<T>(out.len(), unit);
     for_each_run(out, run, |at, out| {
         pieces(past, out, unit, |i, out| f(at + i, out));
     });
@@ -34,10 +47,13 @@ pub(crate) fn for_each_run_past<T: Scalar>(
 /// Whether a result of `len` elements goes past the cache, in units of so many.
 #[inline]
 pub(crate) fn goes_past<T: Scalar>(len: usize, unit: usize) -> bool {
-    T::VECTORIZED
-        && len >= STREAMED / size_of::<T>()
-        && (1..=PIECE).contains(&unit)
-        && cache::stores_gain_past()
+    may_go_past::<T>(len, unit) && cache::stores_gain_past()
+}
+
+/// The same wherever the processor gains by it.
+#[inline(always)]
+fn may_go_past<T: Scalar>(len: usize, unit: usize) -> bool {
+    T::VECTORIZED && len >= STREAMED / size_of::<T>() && (1..=PIECE).contains(&unit)
 }
 
 /// A run of a result: `f` gets it as it is or, where it goes past the cache, where each piece of whole units begins and room for it.

@@ -6,7 +6,8 @@ use super::{
     row_max, row_sum_asking, rows_per_group, rows_per_run,
 };
 use crate::Write;
-use crate::elementwise::for_each_run_past;
+use crate::cache::stores_of_softmax_gain_past;
+use crate::elementwise::{for_each_run_past, for_each_run_past_if};
 use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::multiversion;
 use std::cell::Cell;
@@ -54,7 +55,9 @@ pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], co
         "softmax_backward: lengths differ"
     );
     row_count(y.len(), cols);
-    for_each_run_past(w, dx, rows_per_run(y.len(), cols) * cols, cols, |at, dx| {
+    let gains = stores_of_softmax_gain_past(cols.saturating_mul(size_of::<T>()));
+    let run = rows_per_run(y.len(), cols) * cols;
+    for_each_run_past_if(gains, w, dx, run, cols, |at, dx| {
         let end = at + dx.len();
         softmax_backward_run(w, dx, &y[at..end], &dy[at..end], cols);
     });
@@ -101,7 +104,9 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
         "log_softmax_backward: lengths differ"
     );
     row_count(y.len(), cols);
-    for_each_run_past(w, dx, rows_per_run(y.len(), cols) * cols, cols, |at, dx| {
+    let gains = stores_of_softmax_gain_past(cols.saturating_mul(size_of::<T>()));
+    let run = rows_per_run(y.len(), cols) * cols;
+    for_each_run_past_if(gains, w, dx, run, cols, |at, dx| {
         let end = at + dx.len();
         log_softmax_backward_run(w, dx, &y[at..end], &dy[at..end], cols);
     });
