@@ -4,11 +4,13 @@ use super::stream::{self, LINE, STREAMED};
 use super::transpose::{self, Band};
 use super::{RUN, run_size};
 use crate::Write;
+use crate::cache::asking_copies_gains;
 use crate::scalar::Scalar;
 use crate::simd::{level, stream_end};
 use crate::strided::{Walk, disjoint};
 use crate::threads::{Shared, parallel_for};
 use std::ops::Range;
+use std::ptr;
 
 /// Copies (or adds) `src` to `dst`, both strided over `shape`. No two elements of `dst` may be at one place. O(n) for n elements of the shape.
 ///
@@ -231,13 +233,20 @@ fn copy_rows<T: Scalar>(
     let (n, sd, ss) = (cols.len(), walk.row_stride(0), walk.row_stride(1));
     let mut cursor = walk.cursor(rows.start);
     let begin = cursor.at[0];
+    let asks = past && asking_copies_gains();
     for _ in rows {
         let (d, s) = (cursor.at[0] - begin, cursor.at[1] + cols.start * ss);
         let dst = &mut dst[d..d + (n - 1) * sd + 1];
+        cursor.next();
+        // Beyond the last row it may point anywhere: it is asked for and not read.
+        let next = match asks {
+            true => src.as_ptr().wrapping_add(cursor.at[1] + cols.start * ss),
+            false => ptr::null(),
+        };
         let src = &src[s..s + (n - 1) * ss + 1];
         match (sd, ss, w) {
             // SAFETY: the level is what the machine has, and the end follows below.
-            (1, 1, Write::Overwrite) if past => unsafe { stream::copy(level(), dst, src) },
+            (1, 1, Write::Overwrite) if past => unsafe { stream::copy(level(), dst, src, next) },
             (1, 1, Write::Overwrite) => dst.copy_from_slice(src),
             (1, 1, Write::Accumulate) => {
                 for (o, &x) in dst.iter_mut().zip(src) {
@@ -260,7 +269,6 @@ fn copy_rows<T: Scalar>(
                 }
             }
         }
-        cursor.next();
     }
     if past {
         stream_end();

@@ -5,6 +5,7 @@ use crate::cache;
 use crate::scalar::Scalar;
 use crate::simd::{Level, level, stream_end};
 use crate::threads::for_each_run;
+use std::ptr;
 
 /// Bytes of a result that is written past the cache.
 pub(super) const STREAMED: usize = 16 << 20;
@@ -89,18 +90,18 @@ fn each_piece<T: Scalar>(out: &mut [T], unit: usize, f: &mut dyn FnMut(usize, &m
         let room = &mut room[..out.len()];
         f(i * step, room);
         // SAFETY: the machine has the level, and the end follows before the run does.
-        unsafe { copy(level, out, room) };
+        unsafe { copy(level, out, room, ptr::null()) };
     }
 }
 
-/// `to = from`, past the cache but for the lines that `to` has only parts of.
+/// `to = from`, past the cache but for the lines that `to` has only parts of. What lies [`ASKED`] lines ahead is asked for, at the end that at `next`, which is read next; nothing if that is null.
 ///
 /// # Safety
 /// The machine has the level. Before `to` is used again, [`stream_end`](crate::simd::stream_end) must follow on this thread.
 ///
 /// # Panics
 /// If lengths differ.
-pub(super) unsafe fn copy<T: Scalar>(level: Level, to: &mut [T], from: &[T]) {
+pub(super) unsafe fn copy<T: Scalar>(level: Level, to: &mut [T], from: &[T], next: *const T) {
     assert_eq!(to.len(), from.len(), "stream::copy: lengths differ");
     if !T::VECTORIZED {
         to.copy_from_slice(from);
@@ -114,8 +115,19 @@ pub(super) unsafe fn copy<T: Scalar>(level: Level, to: &mut [T], from: &[T]) {
     let (to, from) = (&mut to[lead..end], &from[lead..end]);
     let n = to.len() / line;
     // SAFETY: both slices have n lines, and those of `to` are lines of the cache; the rest is promised by the caller.
-    unsafe { lines(level, to.as_mut_ptr().cast(), from.as_ptr().cast(), n) };
+    unsafe {
+        lines(
+            level,
+            to.as_mut_ptr().cast(),
+            from.as_ptr().cast(),
+            n,
+            next.cast(),
+        );
+    }
 }
+
+/// Lines between what a copy reads and what it asks for: a page, beyond which processors do not read ahead by themselves.
+const ASKED: usize = 64;
 
 /// `to = x`, past the cache as by [`copy`].
 ///
@@ -128,7 +140,7 @@ pub(super) unsafe fn fill<T: Scalar>(level: Level, to: &mut [T], x: T) {
     head.fill(x);
     for to in rest.chunks_mut(STEP) {
         // SAFETY: promised by the caller.
-        unsafe { copy(level, to, &room[..to.len()]) };
+        unsafe { copy(level, to, &room[..to.len()], ptr::null()) };
     }
 }
 
@@ -138,22 +150,22 @@ pub(super) fn lead<T>(p: *const T) -> usize {
     (p as usize).wrapping_neg() % LINE / size_of::<T>()
 }
 
-/// Copies `n` lines.
+/// Copies `n` lines, and asks for those [`ASKED`] lines ahead, at the end for those at `next`; for none if that is null.
 ///
 /// # Safety
 /// The machine has the level, `from` is valid for reads of n lines, and `to` is n lines of the cache and valid for writes.
-unsafe fn lines(level: Level, to: *mut f32, from: *const f32, n: usize) {
+unsafe fn lines(level: Level, to: *mut f32, from: *const f32, n: usize, next: *const f32) {
     // SAFETY: promised by the caller; SSE2 is in the baseline of x86-64.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         match level {
-            Level::Avx512 => x86::avx512(to, from, n),
-            Level::Avx2 => x86::avx2(to, from, n),
-            _ => x86::sse2(to, from, n),
+            Level::Avx512 => x86::avx512(to, from, n, next),
+            Level::Avx2 => x86::avx2(to, from, n, next),
+            _ => x86::sse2(to, from, n, next),
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
-            let _ = level;
+            let _ = (level, next);
             to.copy_from_nonoverlapping(from, n * (LINE / size_of::<f32>()));
         }
     }
@@ -162,6 +174,8 @@ unsafe fn lines(level: Level, to: *mut f32, from: *const f32, n: usize) {
 /// Lines by the widest registers of each level.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
+    use super::ASKED;
+    use crate::simd::prefetch;
     use std::arch::x86_64::*;
 
     macro_rules! lines {
@@ -181,8 +195,22 @@ pub(super) mod x86 {
             /// # Safety
             /// As for one line, of each of `n`.
             #[target_feature(enable = $set)]
-            pub(super) unsafe fn $lines(to: *mut f32, from: *const f32, n: usize) {
+            pub(super) unsafe fn $lines(
+                to: *mut f32,
+                from: *const f32,
+                n: usize,
+                next: *const f32,
+            ) {
+                let last = if next.is_null() { 0 } else { ASKED.min(n) };
                 for i in 0..n {
+                    if last > 0 {
+                        let (first, left) = if i + last < n {
+                            (from, i + last)
+                        } else {
+                            (next, i + last - n)
+                        };
+                        prefetch(first.wrapping_add(16 * left), 1);
+                    }
                     // SAFETY: promised by the caller.
                     unsafe { $line(to.add(16 * i), from.add(16 * i)) };
                 }
@@ -222,7 +250,18 @@ mod tests {
                 for n in 0..ROOM - 20 {
                     let mut to = [T::ONE; ROOM];
                     // SAFETY: the machine has the level, and the end follows.
-                    unsafe { copy(level, &mut to[at..at + n], &from[source..source + n]) };
+                    unsafe {
+                        copy(
+                            level,
+                            &mut to[at..at + n],
+                            &from[source..source + n],
+                            if at % 2 == 0 {
+                                ptr::null()
+                            } else {
+                                from.as_ptr()
+                            },
+                        );
+                    }
                     stream_end();
                     for (i, &x) in to.iter().enumerate() {
                         let inside = (at..at + n).contains(&i);
