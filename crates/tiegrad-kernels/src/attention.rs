@@ -2,6 +2,7 @@
 //! over batch and head. Nothing is allocated: scores are made where the probabilities will be.
 
 use crate::matmul::Gemm;
+use crate::reduce::block_sum;
 use crate::rows::softmax_rows;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -328,13 +329,9 @@ multiversion! {
             let seen = s.visible(first + i);
             let p = &p[..seen];
             let (d, hidden) = d.split_at_mut(seen);
-            let mut room = [T::ZERO; BLOCK];
             let mut dot = T::ZERO;
             for (d, p) in d.chunks(BLOCK).zip(p.chunks(BLOCK)) {
-                for l in 0..d.len() {
-                    room[l] = d[l] * p[l];
-                }
-                dot += crate::reduce::lanes::<T, crate::reduce::Plus>(&room[..d.len()]);
+                dot += block_sum([d, p], None, |[d, p]| d * p);
             }
             for (d, &p) in d.iter_mut().zip(p) {
                 *d = p * (*d - dot) * scale;

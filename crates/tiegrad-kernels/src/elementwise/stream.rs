@@ -84,10 +84,13 @@ fn each_piece<T: Scalar>(out: &mut [T], unit: usize, f: &mut dyn FnMut(usize, &m
     }
     let _end = End;
     let level = level();
-    let mut room = [T::ZERO; PIECE];
+    /// Whose vectors lie in one line each.
+    #[repr(align(64))]
+    struct Room<T>([T; PIECE]);
+    let mut room = Room([T::ZERO; PIECE]);
     let step = (STEP / unit).max(1) * unit;
     for (i, out) in out.chunks_mut(step).enumerate() {
-        let room = &mut room[..out.len()];
+        let room = &mut room.0[..out.len()];
         f(i * step, room);
         // SAFETY: the machine has the level, and the end follows before the run does.
         unsafe { copy(level, out, room, ptr::null()) };
