@@ -46,6 +46,13 @@ pub(crate) fn rows_per_group<T>(cols: usize) -> usize {
     (GROUP / size_of::<T>() / cols.max(1)).clamp(1, MOST_ROWS)
 }
 
+/// Whether rows of `len` elements in all are so near that what is computed with them takes longer than they take to be read: where norms gain by AVX-512. Measured on Zen 5, rows of 512: up to 4 MB, four times its second-level cache,
+/// 1.1 to 1.9 times as fast, from 8 MB on 0.75 to 1.0 times.
+#[inline(always)]
+fn near<T>(len: usize) -> bool {
+    len.saturating_mul(size_of::<T>()) <= second_level().saturating_mul(4)
+}
+
 /// Panics unless `len` is a whole number of rows; the number of rows.
 #[inline(always)]
 fn row_count(len: usize, cols: usize) -> usize {

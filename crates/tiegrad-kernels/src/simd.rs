@@ -269,8 +269,10 @@ pub(crate) const BASELINE_FUSES: bool = cfg!(any(target_feature = "fma", target_
 /// what stays a call keeps the baseline instruction set.
 ///
 /// `multiversion! { avx512 [...] fn ... }` makes a copy for AVX-512 too. It stands where that was measured to gain (`just
-/// bench-elementwise`): functions with long bodies, and rows of exponentials, run 1.3 to 2 times as fast. Sums, norms and what is bound
+/// bench-elementwise`): functions with long bodies, and rows of exponentials, run 1.3 to 2 times as fast. Sums and what is bound
 /// by memory gain nothing or lose; and each copy costs every user compile time.
+///
+/// `multiversion! { avx512 if near [...] fn ... }` uses that copy where `near`, a first parameter more that the body does not see, is true.
 ///
 /// `multiversion! { avx512 [T: Scalar as N; F: Unary] fn ... }` is for bodies that call functions: they compute with numbers of the type N,
 /// which is `T::Fused` in the copies that have fused multiply-add and T in the others, and make an N of a T and the other way round by
@@ -317,11 +319,13 @@ macro_rules! multiversion {
     };
     (
         $(#[$meta:meta])*
-        avx512 [$T:ident : $S:ident $(; $F:ident : [$($bound:tt)+])*]
+        avx512 $(if $gains:ident)? [$T:ident : $S:ident $(; $F:ident : [$($bound:tt)+])*]
         $vis:vis fn $name:ident($($arg:ident : $ty:ty),* $(,)?) -> $R:ty $body:block
     ) => {
         $(#[$meta])*
-        $vis fn $name<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R {
+        $vis fn $name<$T: $S $(, $F: $($bound)+)*>($($gains: bool,)? $($arg: $ty),*) -> $R {
+            $(#[cfg(not(target_arch = "x86_64"))]
+            let _ = $gains;)?
             #[inline(always)]
             fn body<$T: $S $(, $F: $($bound)+)*>($($arg: $ty),*) -> $R $body
 
@@ -337,7 +341,7 @@ macro_rules! multiversion {
                 }
                 if $T::VECTORIZED {
                     let level = $crate::simd::level_number();
-                    if level >= $crate::simd::Level::Avx512 as u8 {
+                    if level >= $crate::simd::Level::Avx512 as u8 $(&& $gains)? {
                         // SAFETY: the level is Avx512 only where the processor has these sets.
                         return unsafe { avx512::<$T $(, $F)*>($($arg),*) };
                     }

@@ -1,8 +1,8 @@
 //! Layer normalization of rows (Ba, Kiros, Hinton 2016, arXiv:1607.06450).
 
 use super::{
-    ahead, ahead_backward, ask, backward_with_stats, each, row_count, row_sum, row_sum_asking,
-    rows_per_group, with_stats,
+    ahead, ahead_backward, ask, backward_with_stats, each, near, row_count, row_sum,
+    row_sum_asking, rows_per_group, with_stats,
 };
 use crate::Write;
 use crate::elementwise::RUN;
@@ -31,6 +31,7 @@ pub fn layer_norm<T: Scalar>(
     eps: T,
     cols: usize,
 ) {
+    let near = near::<T>(x.len());
     with_stats(
         "layer_norm",
         [out, stats],
@@ -38,7 +39,7 @@ pub fn layer_norm<T: Scalar>(
         [gamma, beta],
         cols,
         |out, stats, x| {
-            forward_run(out, stats, x, gamma, beta, eps, cols);
+            forward_run(near, out, stats, x, gamma, beta, eps, cols);
         },
     );
 }
@@ -65,6 +66,7 @@ pub fn layer_norm_backward_input<T: Scalar>(
     cols: usize,
 ) {
     let name = "layer_norm_backward_input";
+    let near = near::<T>(x.len());
     backward_with_stats(
         name,
         (w, dx),
@@ -72,7 +74,7 @@ pub fn layer_norm_backward_input<T: Scalar>(
         gamma,
         cols,
         |dx, dy, x, stats| {
-            backward_run(w, dx, dy, x, stats, gamma, cols);
+            backward_run(near, w, dx, dy, x, stats, gamma, cols);
         },
     );
 }
@@ -207,7 +209,7 @@ fn params<T: Scalar>(
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 if near [T: Scalar]
     fn forward_run(
         out: &mut [T], stats: &mut [T], x: &[T], gamma: Option<&[T]>, beta: Option<&[T]>, eps: T, cols: usize,
     ) -> () {
@@ -239,7 +241,7 @@ multiversion! {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 if near [T: Scalar]
     fn backward_run(
         w: Write, dx: &mut [T], dy: &[T], x: &[T], stats: &[T], gamma: Option<&[T]>, cols: usize,
     ) -> () {

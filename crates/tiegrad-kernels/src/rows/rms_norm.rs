@@ -1,6 +1,6 @@
 //! Root mean square normalization of rows (Zhang and Sennrich 2019, arXiv:1910.07467).
 
-use super::{ahead, ahead_backward, backward_with_stats, each, row_sum_asking, with_stats};
+use super::{ahead, ahead_backward, backward_with_stats, each, near, row_sum_asking, with_stats};
 use crate::Write;
 use crate::scalar::Scalar;
 use crate::simd::multiversion;
@@ -24,6 +24,7 @@ pub fn rms_norm<T: Scalar>(
     eps: T,
     cols: usize,
 ) {
+    let near = near::<T>(x.len());
     with_stats(
         "rms_norm",
         [out, stats],
@@ -31,7 +32,7 @@ pub fn rms_norm<T: Scalar>(
         [gamma, None],
         cols,
         |out, stats, x| {
-            forward_run(out, stats, x, gamma, eps, cols);
+            forward_run(near, out, stats, x, gamma, eps, cols);
         },
     );
 }
@@ -57,6 +58,7 @@ pub fn rms_norm_backward_input<T: Scalar>(
     cols: usize,
 ) {
     let name = "rms_norm_backward_input";
+    let near = near::<T>(x.len());
     backward_with_stats(
         name,
         (w, dx),
@@ -64,13 +66,13 @@ pub fn rms_norm_backward_input<T: Scalar>(
         gamma,
         cols,
         |dx, dy, x, stats| {
-            backward_run(w, dx, dy, x, stats, gamma, cols);
+            backward_run(near, w, dx, dy, x, stats, gamma, cols);
         },
     );
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 if near [T: Scalar]
     fn forward_run(out: &mut [T], stats: &mut [T], x: &[T], gamma: Option<&[T]>, eps: T, cols: usize) -> () {
         let share = T::from_usize(cols).recip();
         let ahead = Some(ahead::<T>(0));
@@ -88,7 +90,7 @@ multiversion! {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 if near [T: Scalar]
     fn backward_run(
         w: Write, dx: &mut [T], dy: &[T], x: &[T], stats: &[T], gamma: Option<&[T]>, cols: usize,
     ) -> () {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Write;
-use crate::cache::with_stores_past;
+use crate::cache::{with_second_level, with_stores_past};
 use crate::elementwise::{map, zip, zip3};
 use crate::reference;
 use crate::scalar::Dual;
@@ -331,6 +331,40 @@ fn long_runs_agree_with_their_parts() {
             *at += part.len();
         }
     }
+}
+
+/// Norms have the same bits by AVX-512, which rows in the cache use, and by AVX2.
+#[test]
+fn norms_of_near_and_far_rows_have_the_same_bits() {
+    fn check<N: Number>(bits: impl Fn(N) -> u64) {
+        let mut numbers = Numbers::new(6);
+        for cols in [1, 7, 33, 64, 100, 513] {
+            let rows = 70;
+            let [x, dy, old] = [(); 3].map(|()| numbers.vec::<N>(rows * cols));
+            let gamma = Some(&dy[..cols]);
+            let run = || {
+                let [mut y, mut dx, mut z, mut dz] = [(); 4].map(|()| old.clone());
+                let mut stats = [(); 2].map(|()| vec![N::ZERO; 2 * rows]);
+                let [a, b] = &mut stats;
+                layer_norm(&mut y, a, &x, gamma, None, N::ONE, cols);
+                layer_norm_backward_input(Write::Accumulate, &mut dx, &dy, &x, a, gamma, cols);
+                rms_norm(&mut z, b, &x, gamma, N::ONE, cols);
+                rms_norm_backward_input(Write::Overwrite, &mut dz, &dy, &x, b, None, cols);
+                let [a, b] = stats;
+                [y, dx, z, dz, a, b].map(|x| x.into_iter().map(&bits).collect::<Vec<_>>())
+            };
+            let mut results = Vec::new();
+            for (bytes, is_near) in [(0, false), (1 << 20, true)] {
+                with_second_level(bytes, || {
+                    assert_eq!(near::<N>(rows * cols), is_near);
+                    results.push(run());
+                });
+            }
+            assert!(results[0] == results[1], "rows of {cols}");
+        }
+    }
+    check::<f32>(|x| x.to_bits().into());
+    check::<f64>(f64::to_bits);
 }
 
 /// A row has the bits that it has alone, whatever the rows are that it is taken together with.
