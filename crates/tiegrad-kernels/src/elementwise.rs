@@ -15,7 +15,7 @@ pub use activation::{
 use crate::Write;
 use crate::scalar::{Arithmetic, Scalar};
 use crate::simd::multiversion;
-use crate::strided::{BLOCK, Walk, stage};
+use crate::strided::{BLOCK, Staged, Walk};
 use crate::threads::for_each_run;
 pub use copy::copy_strided;
 pub(crate) use stream::{for_each_run_past, for_each_run_past_if, goes_past, pieces};
@@ -419,15 +419,14 @@ multiversion! {
     /// Rows from `first` on, as many as `out` holds.
     [T: Scalar; F: [Fn(T, T) -> T]]
     fn broadcast_run(out: &mut [T], walk: &Walk<2>, first: usize, x: &[T], y: &[T], f: F) -> () {
-        let (mut room_x, mut room_y) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
         let (row, sx, sy) = (walk.row_len(), walk.row_stride(0), walk.row_stride(1));
+        let (mut staged_x, mut staged_y) = (Staged::new(x, sx), Staged::new(y, sy));
         let mut cursor = walk.cursor(first);
         for out in out.chunks_exact_mut(row) {
             let [mut ax, mut ay] = cursor.at;
             for out in out.chunks_mut(BLOCK) {
                 let n = out.len();
-                let x = stage(&mut room_x, x, ax, sx, n);
-                let y = stage(&mut room_y, y, ay, sy, n);
+                let (x, y) = (staged_x.run(ax, n), staged_y.run(ay, n));
                 for i in 0..n {
                     out[i] = f(x[i], y[i]);
                 }

@@ -3,8 +3,7 @@
 mod join;
 
 pub(crate) use join::{
-    Join, JoinOf, Max, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved, lanes,
-    through_memory,
+    Join, JoinOf, Max, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved, through_memory,
 };
 
 use crate::Write;
@@ -12,7 +11,7 @@ use crate::cache::asking_gains;
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
 use crate::simd::{AHEAD, array, multiversion};
-use crate::strided::{BLOCK, Cursor, Walk, disjoint, stage};
+use crate::strided::{BLOCK, Cursor, Staged, Walk, disjoint};
 use crate::threads::{Shared, for_each_run, parallel_for};
 
 /// Rows that are added up before they join the pairwise sum.
@@ -352,8 +351,9 @@ fn one_sum<T: Scalar, J: Join<T>>(
 multiversion! {
     [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]]
     fn sum_run(summed: &Walk<4>, x: &[&[T]; 3], at: [usize; 4], f: F) -> T {
-        let mut room = [[T::ZERO; BLOCK]; 4];
-        sum_all::<T, J, F>(summed, x, at, &mut room, &f)
+        let staged = |i: usize| Staged::new(x[i], summed.row_stride(i + 1));
+        let mut x = [staged(0), staged(1), staged(2)];
+        sum_all::<T, J, F>(summed, &mut x, at, &f)
     }
 }
 
@@ -362,13 +362,14 @@ multiversion! {
     [T: Scalar; J: [Join<T>]; F: [Fn(T, T, T) -> T]; W: [Fn(usize, T)]]
     fn rows_run(job: &Reduction<'_, T>, first: usize, end: usize, f: F, write: W) -> () {
         let n = job.kept.row_len();
-        let mut room = [[T::ZERO; BLOCK]; 4];
+        let staged = |i: usize| Staged::new(job.x[i], job.summed.row_stride(i + 1));
+        let mut x = [staged(0), staged(1), staged(2)];
         for i in first..end {
             let mut at = job.kept.cursor(i / n).at;
             for a in 0..4 {
                 at[a] += i % n * job.kept.row_stride(a);
             }
-            let r = sum_all::<T, J, F>(&job.summed, &job.x, at, &mut room, &f);
+            let r = sum_all::<T, J, F>(&job.summed, &mut x, at, &f);
             write(at[0], r);
         }
     }
@@ -378,27 +379,24 @@ multiversion! {
 #[inline(always)]
 fn sum_all<T: Scalar, J: Join<T>, F: Fn(T, T, T) -> T>(
     summed: &Walk<4>,
-    x: &[&[T]; 3],
+    [a, b, c]: &mut [Staged<'_, T>; 3],
     at: [usize; 4],
-    [ra, rb, rc, result]: &mut [[T; BLOCK]; 4],
     f: &F,
 ) -> T {
     let mut tree = Tree::new();
     let n = summed.row_len();
-    let [_, sa, sb, sc] = array(|a| summed.row_stride(a));
     let mut cursor = summed.cursor(0);
     for _ in 0..summed.rows() {
         let mut i = 0;
         while i < n {
             let len = BLOCK.min(n - i);
-            let a = stage(ra, x[0], at[1] + cursor.at[1] + i * sa, sa, len);
-            let b = stage(rb, x[1], at[2] + cursor.at[2] + i * sb, sb, len);
-            let c = stage(rc, x[2], at[3] + cursor.at[3] + i * sc, sc, len);
-            let result = &mut result[..len];
-            for l in 0..len {
-                result[l] = f(a[l], b[l], c[l]);
-            }
-            tree.push::<J>(lanes::<T, J>(result));
+            let at: [usize; 4] = array(|x| at[x] + cursor.at[x] + i * summed.row_stride(x));
+            let x = [a.run(at[1], len), b.run(at[2], len), c.run(at[3], len)];
+            tree.push::<J>(block_fold::<T, J, 3>(
+                x,
+                None,
+                &JoinOf(|[a, b, c]: [T; 3]| f(a, b, c)),
+            ));
             i += len;
         }
         cursor.next();
@@ -413,9 +411,9 @@ multiversion! {
         let Reduction { kept, summed, x } = job;
         let n = kept.row_len();
         let blocks = n.div_ceil(BLOCK);
-        let [sd, sa, sb, sc] = array(|a| kept.row_stride(a));
-        let mut room = [[T::ZERO; BLOCK]; 3];
-        let [ra, rb, rc] = &mut room;
+        let sd = kept.row_stride(0);
+        let staged = |i: usize| Staged::new(x[i], kept.row_stride(i + 1));
+        let (mut a, mut b, mut c) = (staged(0), staged(1), staged(2));
         let mut total = [J::START; BLOCK];
         let mut partial = [J::START; BLOCK];
         let terms = summed.len();
@@ -433,9 +431,9 @@ multiversion! {
             while done < terms {
                 let rows = ROWS.min(terms - done);
                 for row in 0..rows {
-                    let a = stage(ra, x[0], at[1] + term.at[1], sa, len);
-                    let b = stage(rb, x[1], at[2] + term.at[2], sb, len);
-                    let c = stage(rc, x[2], at[3] + term.at[3], sc, len);
+                    let a = a.run(at[1] + term.at[1], len);
+                    let b = b.run(at[2] + term.at[2], len);
+                    let c = c.run(at[3] + term.at[3], len);
                     let start = row == 0;
                     for l in 0..len {
                         let y = f(a[l], b[l], c[l]);

@@ -166,26 +166,45 @@ pub(crate) fn disjoint(sizes: &[usize], strides: &[usize]) -> bool {
     }
 }
 
-/// `n <= BLOCK` elements from `at` on with a stride, as a slice: of `x` itself, or of `room` after a gather.
-#[inline(always)]
-pub(crate) fn stage<'a, T: Scalar>(
-    room: &'a mut [T; BLOCK],
+/// An operand that is read in runs of at most [`BLOCK`] elements with one stride, as slices: of itself, or of room after a gather.
+pub(crate) struct Staged<'a, T> {
     x: &'a [T],
-    at: usize,
     stride: usize,
-    n: usize,
-) -> &'a [T] {
-    if stride == 1 {
-        return &x[at..at + n];
-    }
-    let room = &mut room[..n];
-    if stride == 0 {
-        room.fill(x[at]);
-    } else if let Some(last) = n.checked_sub(1) {
-        let x = &x[at..=at + last * stride];
-        for i in 0..n {
-            room[i] = x[i * stride];
+    room: [T; BLOCK],
+    /// Where the run began, and how long it was, that is in the room: what repeats is not gathered again.
+    held: (usize, usize),
+}
+
+impl<'a, T: Scalar> Staged<'a, T> {
+    #[inline(always)]
+    pub(crate) fn new(x: &'a [T], stride: usize) -> Self {
+        Staged {
+            x,
+            stride,
+            room: [T::ZERO; BLOCK],
+            held: (0, 0),
         }
     }
-    room
+
+    /// `n <= BLOCK` elements from `at` on.
+    #[inline(always)]
+    pub(crate) fn run(&mut self, at: usize, n: usize) -> &[T] {
+        let Staged { x, stride, .. } = *self;
+        if stride == 1 {
+            return &x[at..at + n];
+        }
+        let room = &mut self.room[..n];
+        if self.held != (at, n) {
+            self.held = (at, n);
+            if stride == 0 {
+                room.fill(x[at]);
+            } else if let Some(last) = n.checked_sub(1) {
+                let x = &x[at..=at + last * stride];
+                for i in 0..n {
+                    room[i] = x[i * stride];
+                }
+            }
+        }
+        room
+    }
 }

@@ -75,12 +75,6 @@ const HALF: usize = 16;
 /// Terms that are added in lanes, 16 to each, before the pairwise sum.
 pub(crate) const SUM_BLOCK: usize = 16 * 2 * HALF;
 
-/// Joins at most `BLOCK` values.
-#[inline(always)]
-pub(crate) fn lanes<T: Scalar, J: Join<T>>(x: &[T]) -> T {
-    block_fold::<T, J, 1>([x], None, &JoinOf(|[x]: [T; 1]| x))
-}
-
 /// The sum of `f` over slices of equal length, read together as by [`block_fold`].
 #[inline(always)]
 pub(crate) fn block_sum<T: Scalar, const K: usize>(
