@@ -7,7 +7,7 @@ pub(crate) use join::{
 };
 
 use crate::Write;
-use crate::cache::asking_gains;
+use crate::cache::{asking_gains, near};
 use crate::elementwise::RUN;
 use crate::scalar::Scalar;
 use crate::simd::{AHEAD, array, multiversion};
@@ -16,6 +16,8 @@ use crate::threads::{Shared, for_each_run, parallel_for};
 
 /// Rows that are added up before they join the pairwise sum.
 const ROWS: usize = 64;
+/// Rows that are added to a partial sum at a time.
+const AT_ONCE: usize = 4;
 /// The most parts that one large sum is cut into.
 const PARTS: usize = 64;
 
@@ -146,8 +148,9 @@ pub fn sum<T: Scalar>(x: &[T]) -> T {
     if x.len() <= TINY {
         return x.iter().fold(T::ZERO, |sum, &x| sum + x);
     }
+    let long = gains_by_avx512::<T>(x.len());
     in_parts(x.len(), &|start, end| {
-        fold_run::<T, _>(&x[start..end], |x| x)
+        fold_run::<T, _>(long, &x[start..end], |x| x)
     })
 }
 
@@ -160,8 +163,9 @@ pub fn sum_squares<T: Scalar>(x: &[T]) -> T {
     if x.len() <= TINY {
         return x.iter().fold(T::ZERO, |sum, &x| sum + x * x);
     }
+    let long = gains_by_avx512::<T>(x.len());
     in_parts(x.len(), &|start, end| {
-        fold_run::<T, _>(&x[start..end], |x| x * x)
+        fold_run::<T, _>(long, &x[start..end], |x| x * x)
     })
 }
 
@@ -175,7 +179,7 @@ pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
 }
 
 multiversion! {
-    [T: Scalar]
+    avx512 [T: Scalar]
     fn finite_run(x: &[T]) -> bool {
         let mut ok = true;
         for &x in x {
@@ -183,6 +187,12 @@ multiversion! {
         }
         ok
     }
+}
+
+/// Whether the sum of so many elements gains by AVX-512. Measured on Zen 5: of 512 0.8 to 1.05 times as fast, of 16,384 to 100,000 1.2 to 1.3 times, of 2 million 1.0.
+#[inline(always)]
+fn gains_by_avx512<T>(n: usize) -> bool {
+    n >= 4 * SUM_BLOCK && near::<T>(n)
 }
 
 /// Joins `part(start, end)` over parts of `0..n` whose sizes depend on `n` alone.
@@ -204,7 +214,7 @@ fn in_parts<T: Scalar>(n: usize, part: &(dyn Fn(usize, usize) -> T + Sync)) -> T
 }
 
 multiversion! {
-    [T: Scalar; F: [Fn(T) -> T]]
+    avx512 if long [T: Scalar; F: [Fn(T) -> T]]
     fn fold_run(x: &[T], f: F) -> T {
         // Runs of a large sum; what is near need not be asked for.
         let asks = x.len() >= RUN && asking_gains();
@@ -414,6 +424,9 @@ multiversion! {
         let sd = kept.row_stride(0);
         let staged = |i: usize| Staged::new(x[i], kept.row_stride(i + 1));
         let (mut a, mut b, mut c) = (staged(0), staged(1), staged(2));
+        // One operand of contiguous rows, and others, if any, that are the same for all terms.
+        let same = |a: usize| (0..summed.rank).all(|d| summed.strides[a][d] == 0);
+        let direct = kept.row_stride(1) == 1 && same(2) && same(3);
         let mut total = [J::START; BLOCK];
         let mut partial = [J::START; BLOCK];
         let terms = summed.len();
@@ -430,11 +443,36 @@ multiversion! {
             let mut done = 0;
             while done < terms {
                 let rows = ROWS.min(terms - done);
-                for row in 0..rows {
-                    let a = a.run(at[1] + term.at[1], len);
-                    let b = b.run(at[2] + term.at[2], len);
-                    let c = c.run(at[3] + term.at[3], len);
+                let mut joined = 0;
+                // Several rows at a time, in the same order: partial sums are read and written once for them.
+                while direct && rows - joined >= AT_ONCE {
+                    let (b, c) = (b.run(at[2], len), c.run(at[3], len));
+                    let mut places = [0; AT_ONCE];
+                    for place in &mut places {
+                        *place = at[1] + term.at(1);
+                        term.next();
+                    }
+                    let a: [_; AT_ONCE] = array(|r| &x[0][places[r]..][..len]);
+                    let (partial, b, c) = (&mut partial[..len], &b[..len], &c[..len]);
+                    let of = |l: usize| -> [T; AT_ONCE] { array(|r| f(a[r][l], b[l], c[l])) };
+                    if joined == 0 {
+                        for l in 0..len {
+                            let [first, rest @ ..] = of(l);
+                            partial[l] = rest.into_iter().fold(first, J::join);
+                        }
+                    } else {
+                        for l in 0..len {
+                            partial[l] = of(l).into_iter().fold(partial[l], J::join);
+                        }
+                    }
+                    joined += AT_ONCE;
+                }
+                for row in joined..rows {
+                    let a = a.run(at[1] + term.at(1), len);
+                    let b = b.run(at[2] + term.at(2), len);
+                    let c = c.run(at[3] + term.at(3), len);
                     let start = row == 0;
+                    let (partial, a, b, c) = (&mut partial[..len], &a[..len], &b[..len], &c[..len]);
                     for l in 0..len {
                         let y = f(a[l], b[l], c[l]);
                         partial[l] = if start { y } else { J::join(partial[l], y) };
@@ -459,32 +497,30 @@ struct Terms<'a> {
     rows: Cursor<'a, 4>,
     walk: &'a Walk<4>,
     i: usize,
-    at: [usize; 4],
 }
 
 impl<'a> Terms<'a> {
     #[inline(always)]
     fn new(walk: &'a Walk<4>) -> Self {
-        let rows = walk.cursor(0);
         Terms {
-            rows,
+            rows: walk.cursor(0),
             walk,
             i: 0,
-            at: rows.at,
         }
+    }
+
+    /// Where it is in an operand. (Places kept for all operands are written in pairs, whose next step waits for them where they lie across two lines of the cache.)
+    #[inline(always)]
+    fn at(&self, operand: usize) -> usize {
+        self.rows.at[operand] + self.i * self.walk.row_stride(operand)
     }
 
     #[inline(always)]
     fn next(&mut self) {
         self.i += 1;
-        if self.i < self.walk.row_len() {
-            for a in 1..4 {
-                self.at[a] += self.walk.row_stride(a);
-            }
-        } else {
+        if self.i == self.walk.row_len() {
             self.i = 0;
             self.rows.next();
-            self.at = self.rows.at;
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use softmax::softmax_rows;
 pub use softmax::{log_softmax, log_softmax_backward, softmax, softmax_backward};
 
 use crate::Write;
-use crate::cache::{asking_backward_gains, asking_gains, asking_results_gains, second_level};
+use crate::cache::{asking_backward_gains, asking_gains, asking_results_gains, near, second_level};
 use crate::elementwise::{RUN, for_each_run_past, goes_past, pieces, run_within};
 use crate::reduce::{
     Join, JoinOf, Plus, SUM_BLOCK, Step, Tree, block_fold, block_sum, halved, through_memory,
@@ -44,13 +44,6 @@ pub(crate) const MOST_ROWS: usize = 64;
 #[inline(always)]
 pub(crate) fn rows_per_group<T>(cols: usize) -> usize {
     (GROUP / size_of::<T>() / cols.max(1)).clamp(1, MOST_ROWS)
-}
-
-/// Whether rows of `len` elements in all are so near that what is computed with them takes longer than they take to be read: where norms gain by AVX-512. Measured on Zen 5, rows of 512: up to 4 MB, four times its second-level cache,
-/// 1.1 to 1.9 times as fast, from 8 MB on 0.75 to 1.0 times.
-#[inline(always)]
-fn near<T>(len: usize) -> bool {
-    len.saturating_mul(size_of::<T>()) <= second_level().saturating_mul(4)
 }
 
 /// Panics unless `len` is a whole number of rows; the number of rows.
