@@ -2,9 +2,10 @@
 //! bound by arithmetic with glibc's vector mathematics (libmvec), with ndarray's loop over std's functions and with the AVX2 copy
 //! of our own code, and AdamW with a C loop. Everything that one line compares runs interleaved.
 //!
-//! `cargo bench -p tiegrad-benches --bench elementwise [-- memory|compute|adamw]`; threads: `TIEGRAD_NUM_THREADS`.
+//! `cargo bench -p tiegrad-benches --bench elementwise [-- memory|compute|adamw|rows]`; threads: `TIEGRAD_NUM_THREADS`.
 
 mod foreign;
+mod near;
 
 use foreign::Vectors;
 use ndarray::{ArrayView1, ArrayViewMut1, Zip};
@@ -406,6 +407,9 @@ fn main() {
     }
     if wanted("adamw") {
         adamw();
+    }
+    if wanted("rows") {
+        near::near();
     }
     if wanted("memory") {
         memory();

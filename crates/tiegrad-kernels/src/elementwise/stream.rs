@@ -19,7 +19,6 @@ const STEP: usize = 512;
 
 /// As [`for_each_run`], for an `f` that overwrites the result without reading it, or adds to it. A large one that is overwritten goes past the cache where the processor gains by that:
 /// then `f` gets pieces of it, of whole units of so many elements.
-#[inline(always)]
 pub(crate) fn for_each_run_past<T: Scalar>(
     w: Write,
     out: &mut [T],
@@ -27,19 +26,19 @@ pub(crate) fn for_each_run_past<T: Scalar>(
     unit: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    for_each_run_past_if(cache::stores_gain_past(), w, out, run, unit, f);
+    for_each_run_past_if(cache::stores_gain_past, w, out, run, unit, f);
 }
 
-/// The same where the caller knows whether the processor `gains`.
+/// The same where the caller says whether the processor `gains`: asked only for large results.
 pub(crate) fn for_each_run_past_if<T: Scalar>(
-    gains: bool,
+    gains: impl FnOnce() -> bool,
     w: Write,
     out: &mut [T],
     run: usize,
     unit: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    let past = gains && w == Write::Overwrite && may_go_past::<T>(out.len(), unit);
+    let past = w == Write::Overwrite && may_go_past::<T>(out.len(), unit) && gains();
     for_each_run(out, run, |at, out| {
         pieces(past, out, unit, |i, out| f(at + i, out));
     });

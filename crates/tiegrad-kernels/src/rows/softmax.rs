@@ -55,7 +55,7 @@ pub fn softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T], co
         "softmax_backward: lengths differ"
     );
     row_count(y.len(), cols);
-    let gains = stores_of_softmax_gain_past(cols.saturating_mul(size_of::<T>()));
+    let gains = || stores_of_softmax_gain_past(cols.saturating_mul(size_of::<T>()));
     let run = rows_per_run(y.len(), cols) * cols;
     for_each_run_past_if(gains, w, dx, run, cols, |at, dx| {
         let end = at + dx.len();
@@ -104,7 +104,7 @@ pub fn log_softmax_backward<T: Scalar>(w: Write, dx: &mut [T], y: &[T], dy: &[T]
         "log_softmax_backward: lengths differ"
     );
     row_count(y.len(), cols);
-    let gains = stores_of_softmax_gain_past(cols.saturating_mul(size_of::<T>()));
+    let gains = || stores_of_softmax_gain_past(cols.saturating_mul(size_of::<T>()));
     let run = rows_per_run(y.len(), cols) * cols;
     for_each_run_past_if(gains, w, dx, run, cols, |at, dx| {
         let end = at + dx.len();
