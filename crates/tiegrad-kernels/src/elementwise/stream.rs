@@ -129,6 +129,7 @@ pub(super) unsafe fn copy<T: Scalar>(level: Level, to: &mut [T], from: &[T], nex
 }
 
 /// Lines between what a copy reads and what it asks for: a page, beyond which processors do not read ahead by themselves.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 const ASKED: usize = 64;
 
 /// `to = x`, past the cache as by [`copy`].
