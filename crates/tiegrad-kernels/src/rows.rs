@@ -35,14 +35,14 @@ fn rows_per_run(len: usize, cols: usize) -> usize {
     (run / cols.max(1)).max(1)
 }
 
-/// Bytes of rows that a function takes together, one pass over each before the next: that waits for what the first yields, a maximum or a sum, and meanwhile there are the other rows.
+/// Bytes of rows that a function takes together, one pass over each before the next: that waits for what the first yields, a maximum or a sum, and meanwhile there are the other rows. (Of a result that goes past the cache there are fewer at a time: those of a piece.)
 const GROUP: usize = 8192;
 /// The most of these rows.
-pub(crate) const MOST_ROWS: usize = 64;
+const MOST_ROWS: usize = 64;
 
 /// Rows of `cols` elements that are taken together.
 #[inline(always)]
-pub(crate) fn rows_per_group<T>(cols: usize) -> usize {
+fn rows_per_group<T>(cols: usize) -> usize {
     (GROUP / size_of::<T>() / cols.max(1)).clamp(1, MOST_ROWS)
 }
 
@@ -133,7 +133,8 @@ fn check_norm<T>(
 }
 
 /// Elements between what the pass that asks reads and what it asks for, so that memory is read while the passes over this row and the next compute: those of [`AHEAD`],
-/// or, since an earlier pass has fetched the rows that are taken together, two groups of them where these stay in the cache meanwhile (exponentials gained by that up to 1.3, the norms of rows of 8,192 and more took 1.1 times as long). On processors that do not gain so, one group; 0 asks for what is being read.
+/// or, since an earlier pass has fetched the rows that are taken together, two groups of them where these stay in the cache meanwhile (exponentials gained by that up to 1.3, the norms of rows of 8,192 and more took 1.1 times as long). On processors that do not gain so, one group. `group` is the number of elements of the rows taken together, or 0 for the norms: these ask [`AHEAD`], or
+/// where that does not gain for what is being read.
 #[inline(always)]
 fn ahead<T>(group: usize) -> usize {
     let least = AHEAD / size_of::<T>();

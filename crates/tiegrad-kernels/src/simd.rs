@@ -193,7 +193,7 @@ pub(crate) fn opaque<T>(p: *const T) -> *const T {
     p
 }
 
-/// Bytes between what a pass over much memory reads and what it asks for: processors read ahead by themselves, but not across pages, and not while what was
+/// Bytes between what a pass over much memory reads, or writes, and what it asks for: processors read ahead by themselves, but not across pages, and not while what was
 /// read is computed with. Measured: rows of 512 are 1.1 to 1.5 times as fast as without, and sums 1.2 to 1.4 times; with half as much cross-entropy
 /// takes 1.15 times as long, log-softmax and sums 1.05 times, and the others no less.
 pub(crate) const AHEAD: usize = 8192;
@@ -269,10 +269,10 @@ pub(crate) const BASELINE_FUSES: bool = cfg!(any(target_feature = "fma", target_
 /// what stays a call keeps the baseline instruction set.
 ///
 /// `multiversion! { avx512 [...] fn ... }` makes a copy for AVX-512 too. It stands where that was measured to gain (`just
-/// bench-elementwise`): functions with long bodies, and rows of exponentials, run 1.3 to 2 times as fast. Sums and what is bound
-/// by memory gain nothing or lose; and each copy costs every user compile time.
+/// bench-elementwise`): functions with long bodies, and rows of exponentials, run 1.3 to 2 times as fast. Sums of rows and columns and what is bound
+/// by memory gain nothing or lose; norms and sums of all elements gain while they are near. Each copy costs every user compile time.
 ///
-/// `multiversion! { avx512 if near [...] fn ... }` uses that copy where `near`, a first parameter more that the body does not see, is true.
+/// `multiversion! { avx512 if near [...] fn ... }` uses that copy where `near`, a first parameter more that the body does not see, is true (not together with `as N`).
 ///
 /// `multiversion! { avx512 [T: Scalar as N; F: Unary] fn ... }` is for bodies that call functions: they compute with numbers of the type N,
 /// which is `T::Fused` in the copies that have fused multiply-add and T in the others, and make an N of a T and the other way round by

@@ -234,13 +234,19 @@ fn copy_rows<T: Scalar>(
     let mut cursor = walk.cursor(rows.start);
     let begin = cursor.at[0];
     let asks = past && asking_copies_gains();
-    for _ in rows {
+    let end = rows.end;
+    for row in rows {
         let (d, s) = (cursor.at[0] - begin, cursor.at[1] + cols.start * ss);
         let dst = &mut dst[d..d + (n - 1) * sd + 1];
         cursor.next();
-        // Beyond the last row it may point anywhere: it is asked for and not read.
+        // After the last of these rows nothing is read next: the same row again, which is near.
+        let next = if row + 1 < end {
+            cursor.at[1] + cols.start * ss
+        } else {
+            s
+        };
         let next = match asks {
-            true => src.as_ptr().wrapping_add(cursor.at[1] + cols.start * ss),
+            true => src.as_ptr().wrapping_add(next),
             false => ptr::null(),
         };
         let src = &src[s..s + (n - 1) * ss + 1];

@@ -96,10 +96,10 @@ fn each_piece<T: Scalar>(out: &mut [T], unit: usize, f: &mut dyn FnMut(usize, &m
     }
 }
 
-/// `to = from`, past the cache but for the lines that `to` has only parts of. What lies [`ASKED`] lines ahead is asked for, at the end that at `next`, which is read next; nothing if that is null.
+/// `to = from`, past the cache but for the lines that `to` has only parts of. What lies [`ASKED`] lines ahead, or as many as there are, is asked for, at the end what is at `next`, which is read next; nothing if that is null.
 ///
 /// # Safety
-/// The machine has the level. Before `to` is used again, [`stream_end`](crate::simd::stream_end) must follow on this thread.
+/// The machine has the level; `next` is not read and may be anything. Before `to` is used again, [`stream_end`](crate::simd::stream_end) must follow on this thread.
 ///
 /// # Panics
 /// If lengths differ.
@@ -153,10 +153,10 @@ pub(super) fn lead<T>(p: *const T) -> usize {
     (p as usize).wrapping_neg() % LINE / size_of::<T>()
 }
 
-/// Copies `n` lines, and asks for those [`ASKED`] lines ahead, at the end for those at `next`; for none if that is null.
+/// Copies `n` lines, and asks for those [`ASKED`] lines ahead, or as many as there are, at the end for those at `next`; for none if that is null.
 ///
 /// # Safety
-/// The machine has the level, `from` is valid for reads of n lines, and `to` is n lines of the cache and valid for writes.
+/// The machine has the level, `from` is valid for reads of n lines, and `to` is n lines of the cache and valid for writes; `next` is not read and may be anything.
 unsafe fn lines(level: Level, to: *mut f32, from: *const f32, n: usize, next: *const f32) {
     // SAFETY: promised by the caller; SSE2 is in the baseline of x86-64.
     unsafe {
@@ -196,7 +196,7 @@ pub(super) mod x86 {
             }
 
             /// # Safety
-            /// As for one line, of each of `n`.
+            /// As for one line, of each of `n`; `next` is not read and may be anything.
             #[target_feature(enable = $set)]
             pub(super) unsafe fn $lines(
                 to: *mut f32,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cache::with_second_level;
 use crate::reference;
 use crate::scalar::Dual;
 use crate::testing::{Number, Numbers, assert_close, same_for_all_threads};
@@ -201,4 +202,67 @@ fn sums_over_nothing_are_zero() {
     let mut m = [0.0_f32; 3];
     max_to(&mut m, &[1, 0], &[3, 0], &[], &[0, 1]);
     assert_eq!(m, [f32::NEG_INFINITY; 3]);
+}
+
+/// Sums of columns, whose rows are added several at a time where the other operands are the same for all of them.
+#[test]
+fn columns_of_one_moving_operand_agree_with_the_reference() {
+    fn check<N: Number>() {
+        let mut numbers = Numbers::new(7);
+        for cols in [3, 40, 256, 300] {
+            for rows in [2, 3, 4, 5, 63, 64, 65, 130] {
+                let a: Vec<N> = numbers.vec(rows * cols);
+                let b: Vec<N> = numbers.vec(cols);
+                let c: Vec<N> = numbers.vec(rows);
+                let (shape, ds, a_s) = ([rows, cols], [0, 1], [cols, 1]);
+                // Nothing, a number for each column, one for all, one for each row (which moves).
+                let others: [(&[N], [usize; 2]); 4] =
+                    [(&[], [0, 0]), (&b, [0, 1]), (&c[..1], [0, 0]), (&c, [1, 0])];
+                for (b, b_s) in others {
+                    for (c, c_s) in others {
+                        let f = |x: N, y: N, z: N| x * (y + N::ONE) - z;
+                        let old: Vec<N> = numbers.vec(cols);
+                        let mut expected = old.clone();
+                        for (i, &x) in a.iter().enumerate() {
+                            let (row, col) = (i / cols, i % cols);
+                            let of = |x: &[N], s: [usize; 2]| match x {
+                                [] => N::ZERO,
+                                _ => x[row * s[0] + col * s[1]],
+                            };
+                            expected[col] += f(x, of(b, b_s), of(c, c_s));
+                        }
+                        let actual = same_for_all_threads(|| {
+                            let mut out = old.clone();
+                            let w = Write::Accumulate;
+                            sum_to(w, &mut out, &ds, &shape, &a, &a_s, b, &b_s, c, &c_s, f);
+                            out
+                        });
+                        assert_close(&actual, &expected, 8.0 + 4.0 * rows as f64);
+                    }
+                }
+            }
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+/// Sums have the same bits by AVX-512, which near ones use where the machine has it, and by AVX2.
+#[test]
+fn near_and_far_sums_have_the_same_bits() {
+    fn check<N: Number>(bits: impl Fn(N) -> u64) {
+        for n in [2048, 4001, 40_000] {
+            let x: Vec<N> = Numbers::new(8).vec(n);
+            let mut results = Vec::new();
+            for (bytes, is_near) in [(0, false), (1 << 20, true)] {
+                with_second_level(bytes, || {
+                    assert_eq!(gains_by_avx512::<N>(n), is_near);
+                    results.push((bits(sum(&x)), bits(sum_squares(&x))));
+                });
+            }
+            assert_eq!(results[0], results[1], "{n} numbers");
+        }
+    }
+    check::<f32>(|x| x.to_bits().into());
+    check::<f64>(f64::to_bits);
 }
