@@ -138,9 +138,9 @@ fn gradients<T: Float + Scalar>(o: &Options, [m, k, n]: [usize; 3]) -> [f64; 2] 
                 &rows,
                 &dy,
                 &strides,
-                &dy,
+                &[],
                 &strides,
-                &dy,
+                &[],
                 &strides,
                 |dy, _, _| dy,
             );

@@ -457,12 +457,14 @@ multiversion! {
                     let of = |l: usize| -> [T; AT_ONCE] { array(|r| f(a[r][l], b[l], c[l])) };
                     if joined == 0 {
                         for l in 0..len {
-                            let [first, rest @ ..] = of(l);
-                            partial[l] = rest.into_iter().fold(first, J::join);
+                            let y = of(l);
+                            partial[l] = J::join(J::join(J::join(y[0], y[1]), y[2]), y[3]);
                         }
                     } else {
                         for l in 0..len {
-                            partial[l] = of(l).into_iter().fold(partial[l], J::join);
+                            let (old, y) = (partial[l], of(l));
+                            partial[l] =
+                                J::join(J::join(J::join(J::join(old, y[0]), y[1]), y[2]), y[3]);
                         }
                     }
                     joined += AT_ONCE;

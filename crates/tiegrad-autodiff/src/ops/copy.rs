@@ -120,9 +120,9 @@ impl Op for BroadcastTo {
                 shape,
                 dy,
                 sy,
-                dy,
+                &[],
                 sy,
-                dy,
+                &[],
                 sy,
                 |dy, _, _| dy,
             )

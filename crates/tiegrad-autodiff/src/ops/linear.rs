@@ -106,9 +106,9 @@ pub(super) fn backward<T: Scalar>(cx: &Backward<'_, '_, T>, bias: bool, dy: &[T]
                 &rows,
                 dy,
                 &sy,
-                dy,
+                &[],
                 &sy,
-                dy,
+                &[],
                 &sy,
                 |dy, _, _| dy,
             );

@@ -107,9 +107,9 @@ impl Op for Sum {
             shape,
             x,
             ss,
-            x,
+            &[],
             ss,
-            x,
+            &[],
             ss,
             |x, _, _| x,
         );
