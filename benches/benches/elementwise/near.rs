@@ -73,38 +73,24 @@ fn of_length(cols: usize) -> Vec<(&'static str, String)> {
     line("copy", &mut || {
         black_box(&mut out).copy_from_slice(black_box(x))
     });
-    line("sums of rows", &mut || {
-        let (to, from) = ([1, 0], [cols, 1]);
+    let sums = |to: &mut [f32], strides: [usize; 2]| {
+        let (shape, from, (b, b_s)) = ([count, cols], [cols, 1], none);
         reduce::sum_to(
             w,
-            &mut per_row,
-            &to,
-            &[count, cols],
+            to,
+            &strides,
+            &shape,
             x,
             &from,
-            none.0,
-            none.1,
-            none.0,
-            none.1,
+            b,
+            b_s,
+            b,
+            b_s,
             |a, _, _| a,
         );
-    });
-    line("sums of columns", &mut || {
-        let (to, from) = ([0, 1], [cols, 1]);
-        reduce::sum_to(
-            w,
-            &mut per_column,
-            &to,
-            &[count, cols],
-            x,
-            &from,
-            none.0,
-            none.1,
-            none.0,
-            none.1,
-            |a, _, _| a,
-        );
-    });
+    };
+    line("sums of rows", &mut || sums(&mut per_row, [1, 0]));
+    line("sums of columns", &mut || sums(&mut per_column, [0, 1]));
     line("sum", &mut || {
         black_box(reduce::sum(black_box(x)));
     });

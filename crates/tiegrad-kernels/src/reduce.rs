@@ -16,7 +16,7 @@ use crate::threads::{Shared, for_each_run, parallel_for};
 
 /// Rows that are added up before they join the pairwise sum.
 const ROWS: usize = 64;
-/// Rows that are added to a partial sum at a time.
+/// Rows that are joined to a partial result at a time.
 const AT_ONCE: usize = 4;
 /// The most parts that one large sum is cut into.
 const PARTS: usize = 64;
@@ -511,7 +511,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// Where it is in an operand. (Places kept for all operands are written in pairs, whose next step waits for them where they lie across two lines of the cache.)
+    /// Where it is in an operand. Computed from the row's place: places kept up to date for all operands were stored in pairs, and the next step waited for a pair that lay across two lines of the cache.
     #[inline(always)]
     fn at(&self, operand: usize) -> usize {
         self.rows.at[operand] + self.i * self.walk.row_stride(operand)

@@ -245,9 +245,10 @@ fn copy_rows<T: Scalar>(
         } else {
             s
         };
-        let next = match asks {
-            true => src.as_ptr().wrapping_add(next),
-            false => ptr::null(),
+        let next = if asks {
+            src.as_ptr().wrapping_add(next)
+        } else {
+            ptr::null()
         };
         let src = &src[s..s + (n - 1) * ss + 1];
         match (sd, ss, w) {

@@ -83,7 +83,7 @@ fn each_piece<T: Scalar>(out: &mut [T], unit: usize, f: &mut dyn FnMut(usize, &m
     }
     let _end = End;
     let level = level();
-    /// Whose vectors lie in one line each.
+    /// Begins at a line.
     #[repr(align(64))]
     struct Room<T>([T; PIECE]);
     let mut room = Room([T::ZERO; PIECE]);
@@ -258,13 +258,9 @@ mod tests {
                             level,
                             &mut to[at..at + n],
                             &from[source..source + n],
-                            if at % 2 == 0 {
-                                ptr::null()
-                            } else {
-                                from.as_ptr()
-                            },
-                        );
-                    }
+                            ptr::null(),
+                        )
+                    };
                     stream_end();
                     for (i, &x) in to.iter().enumerate() {
                         let inside = (at..at + n).contains(&i);
@@ -289,6 +285,30 @@ mod tests {
                             "{n} times one to {at}, element {i}, {level:?}"
                         );
                     }
+                }
+            }
+        }
+    }
+
+    /// With lines asked for: fewer than are asked for ahead, as many, and more.
+    #[test]
+    fn copies_that_ask_agree_on_every_level() {
+        let line = LINE / size_of::<f32>();
+        let from: Vec<f32> = (0..150 * line).map(|i| i as f32 + 2.0).collect();
+        for level in best().and_below() {
+            for lines in [0, 1, 63, 64, 65, 66, 100, 128, 129, 148] {
+                for at in [0, 5] {
+                    let n = lines * line + 7;
+                    let mut to = vec![1.0; from.len()];
+                    // SAFETY: the machine has the level, and the end follows.
+                    unsafe { copy(level, &mut to[at..at + n], &from[3..3 + n], from.as_ptr()) };
+                    stream_end();
+                    assert_eq!(to[at..at + n], from[3..3 + n], "{lines} lines, {level:?}");
+                    let others = to[..at].iter().chain(&to[at + n..]);
+                    assert!(
+                        others.into_iter().all(|&x| x == 1.0),
+                        "{lines} lines, {level:?}"
+                    );
                 }
             }
         }
