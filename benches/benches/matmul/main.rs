@@ -1,7 +1,8 @@
 //! Matrix products by tiegrad and by other libraries on the same operands, interleaved in one process.
 //!
-//! `just bench-matmul [threads=1] [f32] [f64] [plain] [abt] [atb] [random[=200]] [ms=4] [rounds=5] [peers=gemm,faer] [MxKxN ...]`: without shapes, the
-//! list below; with `random`, that many shapes with sizes from 1 to 2,048 (every second one with uniform logarithms).
+//! `just bench-matmul [threads=1] [f32] [f64] [plain] [abt] [atb] [random[=200]] [ms=4] [rounds=5] [peers=gemm,faer] [offset=BYTES] [MxKxN ...]`: without shapes,
+//! the list below; with `random`, that many shapes with sizes from 1 to 2,048 (every second one with uniform logarithms).
+//! Operands begin where the allocator puts them, mostly 16 bytes into a line of the cache; with `offset`, so many bytes into a line. (tiegrad's own buffers begin at lines: `offset=0`.)
 //! Without a type or form, all of them. `packed` compares, instead of libraries, products with a weight
 //! that is copied once for several with ordinary ones, `epilogue` fused activations with passes of their own.
 //!
@@ -60,6 +61,8 @@ struct Options {
     other: Option<String>,
     /// The libraries to compare with; empty: all.
     peers: Vec<String>,
+    /// Bytes from a line of the cache to where each operand begins; as it comes if there is none.
+    offset: Option<usize>,
 }
 
 fn options() -> Options {
@@ -72,6 +75,7 @@ fn options() -> Options {
         shapes: Vec::new(),
         other: None,
         peers: Vec::new(),
+        offset: None,
     };
     for arg in std::env::args().skip(1) {
         let (name, value) = arg.split_once('=').unwrap_or((&arg, ""));
@@ -81,6 +85,7 @@ fn options() -> Options {
             "threads" => o.threads = value.parse().unwrap_or(1).max(1),
             "ms" => o.milliseconds = value.parse().unwrap_or(4.0),
             "peers" => o.peers.extend(value.split(',').map(str::to_owned)),
+            "offset" => o.offset = value.parse().ok(),
             "rounds" => o.rounds = value.parse().unwrap_or(5).max(1),
             "f32" | "f64" => o.types.push(name.to_owned()),
             "plain" => o.forms.push(Form::Plain),
@@ -130,12 +135,15 @@ fn main() {
     let o = options();
     peers::set_threads(o.threads);
     println!(
-        "{} thread(s), tiegrad on {}{}, {} rounds of {} ms",
+        "{} thread(s), tiegrad on {}{}, {} rounds of {} ms{}",
         o.threads,
         tiegrad_kernels::instruction_set(),
         peers::kernels(),
         o.rounds,
-        o.milliseconds
+        o.milliseconds,
+        o.offset.map_or(String::new(), |at| format!(
+            ", operands {at} bytes into a line"
+        ))
     );
     for name in &o.types {
         match (&name[..], o.other.as_deref()) {
@@ -280,14 +288,14 @@ fn run<T: Float>(
             .elapsed()
             .map_or(0, |t| t.as_nanos() as u64),
     );
-    let mut numbers = |len: usize| -> Vec<T> {
-        (0..len)
-            .map(|_| T::of(rng.random_range(-1.0..1.0)))
-            .collect()
+    let mut numbers = |len: usize| {
+        let mut operand = Operand::new(len, o.offset);
+        operand.fill_with(|| T::of(rng.random_range(-1.0..1.0)));
+        operand
     };
     let a = numbers(p.batch * p.m * p.k);
     let b = numbers(p.batch * p.k * p.n);
-    let mut c = vec![T::default(); p.batch * p.m * p.n];
+    let mut c = Operand::<T>::new(p.batch * p.m * p.n, o.offset);
     let mut times = vec![Vec::new(); peers.len()];
     let mut order: Vec<usize> = (0..peers.len()).collect();
     for _ in 0..o.rounds {
@@ -326,6 +334,45 @@ fn run<T: Float>(
         100.0 * p.flops() / medians[0] / peak / o.threads as f64
     );
     ratio
+}
+
+/// The elements of a matrix, within what was allocated for them.
+struct Operand<T> {
+    room: Vec<T>,
+    elements: std::ops::Range<usize>,
+}
+
+impl<T: Float> Operand<T> {
+    fn new(len: usize, offset: Option<usize>) -> Self {
+        const LINE: usize = 64;
+        let size = size_of::<T>();
+        let Some(offset) = offset else {
+            let room = vec![T::default(); len];
+            return Operand {
+                room,
+                elements: 0..len,
+            };
+        };
+        let room = vec![T::default(); len + 2 * LINE / size];
+        let begin = room.as_ptr().align_offset(LINE) + offset % LINE / size;
+        Operand {
+            room,
+            elements: begin..begin + len,
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Operand<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.room[self.elements.clone()]
+    }
+}
+
+impl<T> std::ops::DerefMut for Operand<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.room[self.elements.clone()]
+    }
 }
 
 fn summary(what: &str, ratios: &mut [(f64, String)]) {

@@ -15,6 +15,8 @@ use std::mem::MaybeUninit;
 const LONG: usize = 1024;
 /// Rows or columns of the longer side from which it does.
 const MANY: usize = 32;
+/// Bytes from which it does for four rows or columns or more, with twice as many of the longer side.
+const SHORT: usize = 256;
 
 /// The product as dot products of rows of `a` and columns of `b`, both contiguous.
 ///
@@ -26,7 +28,7 @@ pub(super) unsafe fn contiguous<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
         if const { whole_lines::<V>() }
-            && g.k.saturating_mul(size) >= LONG
+            && g.k.saturating_mul(size) >= SHORT
             && g.m.max(g.n) >= MANY
             && g.m.min(g.n) > 1
         {
@@ -52,7 +54,8 @@ unsafe fn long<V: Vector>(g: &Gemm<V::Elem>) {
     };
     // SAFETY: promised by the caller; the room holds the copy.
     unsafe {
-        if begin_at_lines(first, step) || !holds_columns(count, g.k, size) {
+        let repays = g.k * size >= LONG || count >= 4 && g.m.max(g.n) >= 2 * MANY;
+        if !repays || begin_at_lines(first, step) || !holds_columns(count, g.k, size) {
             return dots::<V>(g);
         }
         let width = column_pitch(g.k, size);

@@ -168,6 +168,9 @@ fn alignment_changes_no_bit() {
         (12, 100, 320),
         (3, 100, 304),
         (40, 10, 300),
+        // Shorter rows, of which many pass.
+        (4, 64, 64),
+        (70, 6, 96),
         // A near `b` with rows 1,024 bytes apart.
         (40, 256, 124),
         (40, 128, 124),
