@@ -5,6 +5,7 @@
 //! What does change the order of a sum (dot products, and several chains for few rows of few columns) is chosen from the whole shape.
 
 mod across;
+mod adjacent;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

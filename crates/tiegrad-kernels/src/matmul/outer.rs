@@ -1,6 +1,7 @@
 //! Products with a short inner dimension.
 
 use super::Gemm;
+use super::adjacent::{adjacent, is_adjacent};
 use super::gemm::store;
 use super::tile::{WIDE, many_registers, most_rows, whole_lines, writes_far};
 use super::vector::{Kernel, Vector};
@@ -29,6 +30,7 @@ pub(super) fn is_outer<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     // Where there is much to read, and too few rows for two that begin at one place of a line each, tiles read it once for all rows. Measured with AVX-512.
     g.k < 6
         || g.m == 1
+        || g.m > 2 * most_rows::<V, WIDE>() && is_adjacent::<V>(g)
         || const { !many_registers::<V>() || !whole_lines::<V>() }
         || g.m >= 2 * apart::<V>(g)
         || g.n.saturating_mul(g.k * size_of::<V::Elem>()) <= FAR
@@ -85,6 +87,9 @@ const SPAN: usize = 16 << 10;
 unsafe fn span<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
+        if is_adjacent::<V>(g) {
+            return adjacent::<V>(g);
+        }
         match g.k {
             1 => V::call(Outer::<V, 1>(g)),
             2 => V::call(Outer::<V, 2>(g)),

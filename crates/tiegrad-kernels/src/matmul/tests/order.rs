@@ -2,8 +2,8 @@
 
 use super::paths::{ALL, FORM, Form, Leveled, Operand, levels};
 use super::{Layout, PLAIN, T};
-use crate::cache::with_second_level;
-use crate::matmul::{Gemm, gemm_at};
+use crate::cache::{with_second_level, with_writing_across_lines};
+use crate::matmul::{Activation, Gemm, gemm_at};
 use crate::testing::{Numbers, bits};
 use std::alloc;
 
@@ -202,6 +202,66 @@ fn alignment_changes_no_bit() {
             check::<f32>([m, n, k], layouts, (0..17).map(|shift| [shift; 3]));
             check::<f64>([m, n, k], layouts, (0..17).map(|shift| [shift; 3]));
         }
+    }
+}
+
+/// Whether rows are written wherever they begin, or line by line, changes no bit, and writes nothing beyond them.
+#[test]
+fn how_rows_are_written_changes_no_bit() {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, la: Layout, gap: usize) {
+        let mut numbers = Numbers::new((m + n + k) as u64);
+        let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+        let b = Operand::<N>::new(&mut numbers, k, n, PLAIN, 0);
+        let old: Vec<N> = numbers.vec((m - 1) * (n + gap) + n);
+        for level in levels() {
+            for long in [false, true] {
+                let results = [false, true].map(|little| {
+                    let c = Begun::new(&old, 3);
+                    let mut g = Gemm::new(m, n, k);
+                    (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+                    (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+                    (g.c, g.c_row, g.c_col) = (c.at(), n + gap, 1);
+                    if long {
+                        g.activation = Activation::Tanh;
+                    }
+                    g.orient(|| level);
+                    // SAFETY: the vectors hold matrices of these sizes and strides.
+                    with_writing_across_lines(little, || unsafe { gemm_at(level, &g) });
+                    bits(c.get())
+                });
+                assert!(
+                    results[0] == results[1],
+                    "{level:?} ({m},{k},{n}) {la:?} {gap} {long}: the bits differ"
+                );
+                let untouched = |at: &usize| at % (n + gap) >= n;
+                for at in (0..old.len()).filter(untouched) {
+                    assert_eq!(results[1][at], bits(&old)[at], "({m},{k},{n}) {gap}: {at}");
+                }
+            }
+        }
+    }
+    for k in 1..=8 {
+        // Fewer rows than are taken together, as many, and more; columns that fill vectors and that do not, and several spans of them.
+        for (m, n) in [
+            (1, 70),
+            (2, 65),
+            (3, 130),
+            (4, 128),
+            (9, 100),
+            (7, 300),
+            (6, 4700),
+        ] {
+            for la in [PLAIN, T] {
+                check::<f32>(m, n, k, la, 0);
+                check::<f64>(m, n, k, la, 5);
+            }
+        }
+    }
+    // Results of the second-level cache, and beyond it.
+    for (m, n) in [(90, 400), (600, 451)] {
+        check::<f32>(m, n, 1, PLAIN, 0);
+        check::<f64>(m, n, 1, PLAIN, 0);
+        check::<f32>(m, n, 2, PLAIN, 0);
     }
 }
 
