@@ -75,6 +75,14 @@ pub(crate) fn asking_copies_gains() -> bool {
     processor() == Processor::Zen5
 }
 
+/// Whether products whose rows fill no more than half a vector of AVX-512 gain by whole ones, parts of which are masked: a tile has more rows then, as there are more registers. Measured for more than six rows: Zen 5, 1.0 to 1.4 times as fast, Emerald Rapids, 1.0 to 1.2;
+/// Zen 4, which computes a vector in two halves, takes twice the time for it.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn whole_vectors_gain() -> bool {
+    matches!(processor(), Processor::Intel | Processor::Zen5)
+}
+
 /// Whether vectors that are written across two lines of the cache cost so little that products with a short inner dimension are computed row beside row, wherever they begin. Measured: Zen 5, where rows of such stores
 /// take 1.0 to 1.1 times as long as those of whole lines; Emerald Rapids, twice as long or more. On Zen 4 it was not measured.
 #[inline(always)]

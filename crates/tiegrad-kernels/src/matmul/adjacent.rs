@@ -1,12 +1,14 @@
 //! Products with a short inner dimension whose rows are computed next to each other and written wherever they begin: where a vector that is written across two lines of the cache costs little.
 
 use super::Gemm;
+use super::outer::{apart, goes_by_lines};
 use super::tile::{many_registers, whole_lines};
 use super::vector::{Kernel, Vector};
-use crate::cache::{second_level, writing_across_lines_costs_little};
+use crate::cache::{LINE, second_level, writing_across_lines_costs_little};
 use crate::scalar::Arithmetic;
 
-/// Whether a product for which [`is_outer`](super::outer::is_outer) says yes is computed here.
+/// Whether a product for which [`is_outer`](super::outer::is_outer) says yes is computed here. Not one of which all rows begin at the same place within a line, and not at its begin: then line by line is better,
+/// as rows beside each other can be. Nor one with k of 2 and more than a near result, which takes as long either way.
 #[inline(always)]
 pub(super) fn is_adjacent<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     let possible = const { whole_lines::<V>() && many_registers::<V>() };
@@ -15,6 +17,7 @@ pub(super) fn is_adjacent<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && g.n >= V::LANES
         && g.is_plain()
         && writing_across_lines_costs_little()
+        && !(apart::<V>(g) == 1 && !(g.c as usize).is_multiple_of(LINE) && goes_by_lines::<V>(g))
 }
 
 /// Bytes of a result in the first-level cache.

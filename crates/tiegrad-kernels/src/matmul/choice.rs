@@ -8,6 +8,8 @@ use super::packed::{self, Job};
 use super::portable::Portable;
 use super::tile::many_registers;
 use super::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use crate::cache::whole_vectors_gain;
 use crate::scalar::Scalar;
 use crate::simd::Level;
 #[cfg(target_arch = "aarch64")]
@@ -75,6 +77,10 @@ pub(crate) unsafe fn gemm_at<T: Vectorized>(level: Level, g: &Gemm<T>) {
 /// The longest inner dimension for which [`half_is_enough`].
 const HALF_DEPTH: usize = 512;
 
+/// Rows of a tile of one vector for which AVX2 has registers: more are several tiles there, and one of AVX-512.
+#[cfg(target_arch = "x86_64")]
+const MOST_ROWS: usize = 6;
+
 /// Whether rows of a result of `n` columns fit into half a vector of AVX-512, of `lanes`, and the sums are no longer than that is measured for.
 #[inline(always)]
 pub(super) fn fits_half(k: usize, n: usize, lanes: usize) -> bool {
@@ -82,8 +88,8 @@ pub(super) fn fits_half(k: usize, n: usize, lanes: usize) -> bool {
 }
 
 /// Whether half a vector of AVX-512 costs less: in short sums of dot products, where their lanes are summed sooner, and where a row of the result fits
-/// into it, since a processor that computes a vector of AVX-512 in two halves, as Zen 4 does, takes twice the time for it. (Measured there; where a whole vector takes no longer,
-/// the half should cost about the same, as both read an element of `a` for each multiply-add.) The order of dot products follows from the width of
+/// into it, since a processor that computes a vector of AVX-512 in two halves, as Zen 4 does, takes twice the time for it. Where a whole vector takes no longer, it is better for more rows than fit
+/// into a tile of AVX2. The order of dot products follows from the width of
 /// a vector, so here from k alone, which no split changes; the others are the same chains of multiply-adds in both.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
@@ -97,7 +103,10 @@ fn half_is_enough<T: Vectorized>(g: &Gemm<T>) -> bool {
         return g.k <= 16;
     }
     // Chains of several rows take more registers than AVX2 has.
-    fits_half(g.k, g.n, lanes) && (g.m == 1 || g.chains == 1) && together(g, lanes) == 0
+    fits_half(g.k, g.n, lanes)
+        && (g.m == 1 || g.chains == 1)
+        && together(g, lanes) == 0
+        && !(g.m > MOST_ROWS && g.b_col == 1 && whole_vectors_gain())
 }
 
 /// What is to be done with copied operands, by the vectors of a level.

@@ -41,7 +41,7 @@ const FAR: usize = 24 << 10;
 
 /// How many rows of the result are between two that begin at one place of a line.
 #[inline(always)]
-fn apart<V: Vector>(g: &Gemm<V::Elem>) -> usize {
+pub(super) fn apart<V: Vector>(g: &Gemm<V::Elem>) -> usize {
     let line = V::LANES * size_of::<V::Elem>();
     let row = g.c_row.saturating_mul(size_of::<V::Elem>());
     line >> (row | line).trailing_zeros()
@@ -110,21 +110,12 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
     #[inline(always)]
     unsafe fn run(self) {
         let g = self.0;
-        // Vectors that are written across the end of a line take twice the time or more, most of all where the line is not in the first-level cache. Rows that are so many
-        // apart begin at one place of a line: of several of those all vectors but the first and the last are whole lines, and `b` is read once for all.
-        let row = g.c_row.saturating_mul(size_of::<V::Elem>());
-        let few = if const { many_registers::<V>() } {
-            1
-        } else {
-            2
-        };
-        let lines = g.n >= 4 * V::LANES && row.saturating_mul(g.m) > NEAR
-            || g.n >= 12 * V::LANES && K <= few;
+        let lines = goes_by_lines::<V>(g);
         let apart = if lines { apart::<V>(g) } else { 1 };
         let mut i = 0;
         // SAFETY: rows are within the result.
         unsafe {
-            if K > few || !lines {
+            if K > few::<V>() || !lines {
                 i = groups::<V, K>(g, i, apart, lines);
                 if K > 6 {
                     // Much to read for each row that is written.
@@ -137,6 +128,21 @@ impl<V: Vector, const K: usize> Kernel for Outer<'_, V, K> {
             }
         }
     }
+}
+
+/// Whether rows are written line by line. Vectors that are written across the end of a line take twice the time or more, most of all where the line is not in the first-level cache. Rows that are [`apart`] begin at one
+/// place of a line: of several of those all vectors but the first and the last are whole lines, and `b` is read once for all.
+#[inline(always)]
+pub(super) fn goes_by_lines<V: Vector>(g: &Gemm<V::Elem>) -> bool {
+    let row = g.c_row.saturating_mul(size_of::<V::Elem>());
+    g.n >= 4 * V::LANES && row.saturating_mul(g.m) > NEAR
+        || g.n >= 12 * V::LANES && g.k <= few::<V>()
+}
+
+/// The longest inner dimension for which lines are written one row at a time.
+#[inline(always)]
+const fn few<V: Vector>() -> usize {
+    if many_registers::<V>() { 1 } else { 2 }
 }
 
 /// Bytes from the first to the last row of a result that is in the first-level cache when it is written.
