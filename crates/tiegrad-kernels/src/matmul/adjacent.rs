@@ -7,8 +7,8 @@ use super::vector::{Kernel, Vector};
 use crate::cache::{LINE, second_level, writing_across_lines_costs_little};
 use crate::scalar::Arithmetic;
 
-/// Whether a product for which [`is_outer`](super::outer::is_outer) says yes is computed here. Not one of which all rows begin at the same place within a line, and not at its begin: then line by line is better,
-/// as rows beside each other can be. Nor one with k of 2 and more than a near result, which takes as long either way.
+/// Whether a product for which [`is_outer`](super::outer::is_outer) says yes is computed here. Not one whose rows all begin at the same place within a line, other than its begin: they can be written line by line
+/// four at a time. Nor one with k of 2 and a result that is not near, which takes as long either way.
 #[inline(always)]
 pub(super) fn is_adjacent<V: Vector>(g: &Gemm<V::Elem>) -> bool {
     let possible = const { whole_lines::<V>() && many_registers::<V>() };
@@ -64,7 +64,7 @@ impl<V: Vector, const K: usize> Kernel for Adjacent<'_, V, K> {
     }
 }
 
-/// Whether the result is in the second-level cache: where rows are best written one after the other, and so are results of no more than that.
+/// Whether the result is in the second-level cache and not in the first, where rows one after the other are written faster than two at a time.
 #[inline(always)]
 fn is_second<T>(g: &Gemm<T>) -> bool {
     let bytes = g.m.saturating_mul(g.c_row).saturating_mul(size_of::<T>());
