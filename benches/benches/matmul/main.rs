@@ -85,7 +85,11 @@ fn options() -> Options {
             "threads" => o.threads = value.parse().unwrap_or(1).max(1),
             "ms" => o.milliseconds = value.parse().unwrap_or(4.0),
             "peers" => o.peers.extend(value.split(',').map(str::to_owned)),
-            "offset" => o.offset = value.parse().ok(),
+            "offset" => match value.parse() {
+                // A whole number of either type, within a line.
+                Ok(bytes) if bytes < 64 && bytes % 8 == 0 => o.offset = Some(bytes),
+                _ => eprintln!("an offset is a multiple of 8 below 64: {arg}"),
+            },
             "rounds" => o.rounds = value.parse().unwrap_or(5).max(1),
             "f32" | "f64" => o.types.push(name.to_owned()),
             "plain" => o.forms.push(Form::Plain),
@@ -141,9 +145,11 @@ fn main() {
         peers::kernels(),
         o.rounds,
         o.milliseconds,
-        o.offset.map_or(String::new(), |at| format!(
-            ", operands {at} bytes into a line"
-        ))
+        o.offset
+            .filter(|_| o.other.is_none())
+            .map_or(String::new(), |at| format!(
+                ", operands {at} bytes into a line"
+            ))
     );
     for name in &o.types {
         match (&name[..], o.other.as_deref()) {
@@ -354,7 +360,7 @@ impl<T: Float> Operand<T> {
             };
         };
         let room = vec![T::default(); len + 2 * LINE / size];
-        let begin = room.as_ptr().align_offset(LINE) + offset % LINE / size;
+        let begin = room.as_ptr().align_offset(LINE) + offset / size;
         Operand {
             room,
             elements: begin..begin + len,

@@ -80,6 +80,10 @@ pub(crate) fn asking_copies_gains() -> bool {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn whole_vectors_gain() -> bool {
+    #[cfg(test)]
+    if let Some(gain) = tests::WHOLE.get() {
+        return gain;
+    }
     matches!(processor(), Processor::Intel | Processor::Zen5)
 }
 
@@ -206,6 +210,12 @@ pub(crate) fn with_writing_across_lines(little: bool, f: impl FnOnce()) {
     tests::ACROSS.with(|of| tests::pretend(of, little, f));
 }
 
+/// Runs `f`, for which this thread takes whole vectors of AVX-512 to gain, or not to.
+#[cfg(test)]
+pub(crate) fn with_whole_vectors(gain: bool, f: impl FnOnce()) {
+    tests::WHOLE.with(|of| tests::pretend(of, gain, f));
+}
+
 /// Runs `f`, for which this thread takes the cache to be so large.
 #[cfg(test)]
 pub(crate) fn with_second_level(bytes: usize, f: impl FnOnce()) {
@@ -219,6 +229,7 @@ mod tests {
 
     thread_local! {
         pub(super) static SECOND_LEVEL: Cell<Option<usize>> = const { Cell::new(None) };
+        pub(super) static WHOLE: Cell<Option<bool>> = const { Cell::new(None) };
         pub(super) static ACROSS: Cell<Option<bool>> = const { Cell::new(None) };
         pub(super) static GAIN: Cell<Option<bool>> = const { Cell::new(None) };
     }

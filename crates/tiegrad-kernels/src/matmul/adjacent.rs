@@ -64,7 +64,7 @@ impl<V: Vector, const K: usize> Kernel for Adjacent<'_, V, K> {
     }
 }
 
-/// Whether the result is in the second-level cache and not in the first, where rows one after the other are written faster than two at a time.
+/// Whether the result is much larger than the first-level cache, and in the second, where rows one after the other are written faster than two at a time. (Measured with 400 and 800 KB.)
 #[inline(always)]
 fn is_second<T>(g: &Gemm<T>) -> bool {
     let bytes = g.m.saturating_mul(g.c_row).saturating_mul(size_of::<T>());

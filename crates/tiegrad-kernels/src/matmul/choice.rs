@@ -95,6 +95,7 @@ pub(super) fn fits_half(k: usize, n: usize, lanes: usize) -> bool {
 #[inline(always)]
 fn half_is_enough<T: Vectorized>(g: &Gemm<T>) -> bool {
     const { assert!(HALF_DEPTH <= T::Avx2::KC && HALF_DEPTH <= T::Avx512::KC) };
+    const { assert!(MOST_ROWS == T::Avx2::MR) };
     let lanes = T::Avx512::LANES;
     if g.tiny {
         return 2 * g.n <= lanes;

@@ -2,7 +2,7 @@
 
 use super::paths::{ALL, FORM, Form, Leveled, Operand, levels};
 use super::{Layout, PLAIN, T};
-use crate::cache::{with_second_level, with_writing_across_lines};
+use crate::cache::{with_second_level, with_whole_vectors, with_writing_across_lines};
 use crate::matmul::{Activation, Gemm, gemm_at};
 use crate::testing::{Numbers, bits};
 use std::alloc;
@@ -208,7 +208,7 @@ fn alignment_changes_no_bit() {
 /// Whether rows are written wherever they begin, or line by line, changes no bit, and writes nothing beyond them.
 #[test]
 fn how_rows_are_written_changes_no_bit() {
-    fn check<N: Leveled>(m: usize, n: usize, k: usize, la: Layout, gap: usize) {
+    fn check<N: Leveled>([m, n, k]: [usize; 3], la: Layout, gap: usize, second_level: usize) {
         let mut numbers = Numbers::new((m + n + k) as u64);
         let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
         let b = Operand::<N>::new(&mut numbers, k, n, PLAIN, 0);
@@ -225,8 +225,10 @@ fn how_rows_are_written_changes_no_bit() {
                         g.activation = Activation::Tanh;
                     }
                     g.orient(|| level);
-                    // SAFETY: the vectors hold matrices of these sizes and strides.
-                    with_writing_across_lines(little, || unsafe { gemm_at(level, &g) });
+                    with_writing_across_lines(little, || {
+                        // SAFETY: the vectors hold matrices of these sizes and strides.
+                        with_second_level(second_level, || unsafe { gemm_at(level, &g) });
+                    });
                     bits(c.get())
                 });
                 assert!(
@@ -243,7 +245,7 @@ fn how_rows_are_written_changes_no_bit() {
     for k in 1..=8 {
         // Fewer rows than are taken together, as many, and more; columns that fill vectors and that do not, and several spans of them.
         for (m, n) in [
-            (1, 70),
+            (1, 4700),
             (2, 65),
             (3, 130),
             (4, 128),
@@ -252,16 +254,67 @@ fn how_rows_are_written_changes_no_bit() {
             (6, 4700),
         ] {
             for la in [PLAIN, T] {
-                check::<f32>(m, n, k, la, 0);
-                check::<f64>(m, n, k, la, 5);
+                check::<f32>([m, n, k], la, 0, 1 << 20);
+                check::<f64>([m, n, k], la, 5, 1 << 20);
             }
         }
     }
-    // Results of the second-level cache, and beyond it.
-    for (m, n) in [(90, 400), (600, 451)] {
-        check::<f32>(m, n, 1, PLAIN, 0);
-        check::<f64>(m, n, 1, PLAIN, 0);
-        check::<f32>(m, n, 2, PLAIN, 0);
+    // More to read than tiles leave to few rows.
+    for k in 6..=8 {
+        for (m, n) in [(14, 1001), (20, 1501)] {
+            check::<f32>([m, n, k], PLAIN, 0, 1 << 20);
+            check::<f64>([m, n, k], PLAIN, 0, 1 << 20);
+        }
+    }
+    // Results in the second-level cache, and beyond it.
+    for second_level in [140 << 10, 4 << 20] {
+        check::<f32>([90, 401, 1], PLAIN, 0, second_level);
+        check::<f64>([90, 401, 1], PLAIN, 0, second_level);
+    }
+}
+
+/// Whether rows that fit into half a vector are computed by whole ones changes no bit.
+#[test]
+fn whole_vectors_have_the_bits_of_halves() {
+    fn check<N: Leveled>(m: usize, n: usize, k: usize, form: Form) {
+        for la in [PLAIN, T] {
+            let mut numbers = Numbers::new((m + n + k) as u64);
+            let a = Operand::<N>::new(&mut numbers, m, k, la, 0);
+            let b = Operand::<N>::new(&mut numbers, k, n, PLAIN, 0);
+            let old: Vec<N> = numbers.vec(m * n);
+            let bias: Vec<N> = numbers.vec(m.max(n));
+            for level in levels() {
+                let results = [false, true].map(|gain| {
+                    let mut c = old.clone();
+                    let mut g = Gemm::new(m, n, k);
+                    (g.alpha, g.beta) = (N::from_f64(form.alpha), N::from_f64(form.beta));
+                    (g.a, g.a_row, g.a_col) = (a.data.as_ptr(), a.strides[0], a.strides[1]);
+                    (g.b, g.b_row, g.b_col) = (b.data.as_ptr(), b.strides[0], b.strides[1]);
+                    (g.c, g.c_row, g.c_col) = (c.as_mut_ptr(), n, 1);
+                    if form.bias {
+                        g.bias = bias.as_ptr();
+                    }
+                    g.orient(|| level);
+                    // SAFETY: the vectors hold matrices of these sizes and strides.
+                    with_whole_vectors(gain, || unsafe { gemm_at(level, &g) });
+                    bits(&c)
+                });
+                assert!(
+                    results[0] == results[1],
+                    "{level:?} ({m},{k},{n}) {la:?} {form:?}: the bits differ"
+                );
+            }
+        }
+    }
+    for m in [7, 8, 13, 30, 100] {
+        for n in 1..=8 {
+            for k in [1, 2, 5, 9, 12, 17, 40, 130, 512] {
+                for form in [FORM, ALL] {
+                    check::<f32>(m, n, k, form);
+                    check::<f64>(m, n.min(4), k, form);
+                }
+            }
+        }
     }
 }
 
