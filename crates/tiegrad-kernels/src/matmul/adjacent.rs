@@ -1,7 +1,7 @@
 //! Products with a short inner dimension whose rows are computed next to each other and written wherever they begin: where a vector that is written across two lines of the cache costs little.
 
 use super::Gemm;
-use super::outer::{apart, goes_by_lines};
+use super::outer::{NEAR, apart, goes_by_lines};
 use super::tile::{many_registers, whole_lines};
 use super::vector::{Kernel, Vector};
 use crate::cache::{LINE, second_level, writing_across_lines_costs_little};
@@ -20,30 +20,8 @@ pub(super) fn is_adjacent<V: Vector>(g: &Gemm<V::Elem>) -> bool {
         && !(apart::<V>(g) == 1 && !(g.c as usize).is_multiple_of(LINE) && goes_by_lines::<V>(g))
 }
 
-/// Bytes of a result in the first-level cache.
-const NEAR: usize = 32 << 10;
-
-/// # Safety
-/// As [`outer`](super::outer::outer), and the product [`is_adjacent`].
-#[inline(never)]
-pub(super) unsafe fn adjacent<V: Vector>(g: &Gemm<V::Elem>) {
-    // SAFETY: promised by the caller; k = K, and rows of the result are a vector long or more.
-    unsafe {
-        match g.k {
-            1 => V::call(Adjacent::<V, 1>(g)),
-            2 => V::call(Adjacent::<V, 2>(g)),
-            3 => V::call(Adjacent::<V, 3>(g)),
-            4 => V::call(Adjacent::<V, 4>(g)),
-            5 => V::call(Adjacent::<V, 5>(g)),
-            6 => V::call(Adjacent::<V, 6>(g)),
-            7 => V::call(Adjacent::<V, 7>(g)),
-            _ => V::call(Adjacent::<V, 8>(g)),
-        }
-    }
-}
-
 /// A product with k = K whose rows are a vector long or more.
-struct Adjacent<'a, V: Vector, const K: usize>(&'a Gemm<V::Elem>);
+pub(super) struct Adjacent<'a, V: Vector, const K: usize>(pub(super) &'a Gemm<V::Elem>);
 
 impl<V: Vector, const K: usize> Kernel for Adjacent<'_, V, K> {
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Products with a short inner dimension.
 
 use super::Gemm;
-use super::adjacent::{adjacent, is_adjacent};
+use super::adjacent::{Adjacent, is_adjacent};
 use super::gemm::store;
 use super::tile::{WIDE, many_registers, most_rows, whole_lines, writes_far};
 use super::vector::{Kernel, Vector};
@@ -87,18 +87,32 @@ const SPAN: usize = 16 << 10;
 unsafe fn span<V: Vector>(g: &Gemm<V::Elem>) {
     // SAFETY: promised by the caller.
     unsafe {
-        if is_adjacent::<V>(g) {
-            return adjacent::<V>(g);
-        }
+        let beside = is_adjacent::<V>(g);
         match g.k {
-            1 => V::call(Outer::<V, 1>(g)),
-            2 => V::call(Outer::<V, 2>(g)),
-            3 => V::call(Outer::<V, 3>(g)),
-            4 => V::call(Outer::<V, 4>(g)),
-            5 => V::call(Outer::<V, 5>(g)),
-            6 => V::call(Outer::<V, 6>(g)),
-            7 => V::call(Outer::<V, 7>(g)),
-            _ => V::call(Outer::<V, 8>(g)),
+            1 => of_depth::<V, 1>(g, beside),
+            2 => of_depth::<V, 2>(g, beside),
+            3 => of_depth::<V, 3>(g, beside),
+            4 => of_depth::<V, 4>(g, beside),
+            5 => of_depth::<V, 5>(g, beside),
+            6 => of_depth::<V, 6>(g, beside),
+            7 => of_depth::<V, 7>(g, beside),
+            _ => of_depth::<V, 8>(g, beside),
+        }
+    }
+}
+
+/// The same with k = K, by rows beside each other or not.
+///
+/// # Safety
+/// As [`outer`], and k = K; rows beside each other where the product [`is_adjacent`].
+#[inline(always)]
+unsafe fn of_depth<V: Vector, const K: usize>(g: &Gemm<V::Elem>, beside: bool) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if beside {
+            V::call(Adjacent::<V, K>(g));
+        } else {
+            V::call(Outer::<V, K>(g));
         }
     }
 }
@@ -146,7 +160,7 @@ const fn few<V: Vector>() -> usize {
 }
 
 /// Bytes from the first to the last row of a result that is in the first-level cache when it is written.
-const NEAR: usize = 32 << 10;
+pub(super) const NEAR: usize = 32 << 10;
 
 /// Vectors ahead of those that are written, whose lines of a far result are asked for. (Measured on Emerald Rapids with results of 1.4 to 17 MB: k of 1 to 3 is 1.05 to 1.2 times as fast;
 /// longer sums, of which each takes more registers, took 1.1 times as long.)
